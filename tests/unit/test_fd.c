@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Owned fds. The kernel hands out the lowest free number, which shows what was really closed. */
+#include "vhostuser/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/fds.h"
+
+static int open_one(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static void test_close(void **state)
+{
+	int fd = open_one(), number = fd;
+
+	errno = ENOTTY;
+	fd_close(&fd);
+	assert_int_equal(fd, -1);
+	assert_false(is_open(number));
+	errno = ENOTTY;
+	fd_close(&fd); /* none: nothing happens */
+	assert_int_equal(errno, ENOTTY);
+	assert_int_equal(open_one(), number);
+	close(number);
+}
+
+static void test_steal_and_move(void **state)
+{
+	int a = open_one(), b = open_one(), first = a, second = b;
+
+	fd_move(&a, &b);
+	assert_int_equal(a, second);
+	assert_int_equal(b, -1);
+	assert_false(is_open(first));
+	assert_true(is_open(second));
+
+	fd_move(&a, &a); /* to itself: still there */
+	assert_int_equal(a, second);
+	assert_true(is_open(second));
+
+	assert_int_equal(fd_steal(&a), second);
+	assert_int_equal(a, -1);
+	assert_true(is_open(second));
+	close(second);
+}
+
+static void leave_scope(int *number)
+{
+	CLEANUP_FD int fd = open_one();
+
+	*number = fd;
+}
+
+static void test_cleanup(void **state)
+{
+	int number;
+
+	leave_scope(&number);
+	assert_false(is_open(number));
+}
+
+static void test_fds(void **state)
+{
+	size_t before = count_fds();
+	struct vu_fds fds = {.n = 3};
+
+	for (size_t i = 0; i < 3; i++)
+		fds.fd[i] = open_one();
+	int taken = fds_take(&fds, 1);
+
+	assert_true(is_open(taken));
+	assert_int_equal(fds_take(&fds, 1), -1); /* only once */
+	assert_int_equal(fds_take(&fds, 3), -1); /* no such one */
+	assert_int_equal(fds_take(&fds, SIZE_MAX), -1);
+	fds_close(&fds);
+	assert_int_equal(fds.n, 0);
+	assert_true(is_open(taken));
+	fds_close(&fds);
+	close(taken);
+	assert_int_equal(count_fds(), before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_close),
+		cmocka_unit_test(test_steal_and_move),
+		cmocka_unit_test(test_cleanup),
+		cmocka_unit_test(test_fds),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

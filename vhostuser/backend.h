@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The back-end's end of one vhost-user connection (gate 1).
+ *
+ * Reads messages from a connected socket, checks each against one table (protocol.h), keeps the
+ * control state of the connection (features, memory table, vring configuration) and tells a
+ * device about what became of it. It knows neither event loops nor threads: the owner's loop calls
+ * vu_backend_on_ready() when the socket is ready; every function and every callback runs on that
+ * thread. Nothing here blocks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vhostuser/memory.h"
+#include "vhostuser/virtqueue.h"
+
+struct vu_backend;
+
+/*
+ * The device behind the connection. All callbacks get the config's ctx. A ring is started when it
+ * has a size, addresses, a kick fd and is enabled.
+ */
+struct vu_backend_ops {
+	/*
+	 * Start ring `index`. `kick` is consumed, also on error; `call` and `err` (each may be -1)
+	 * are borrowed until ring_fds or the end of ring_stop says otherwise. -EFAULT and -EINVAL
+	 * (vq_start's: a bad ring of the guest's, logged there) break the ring and not the
+	 * connection; another error means that we cannot, and the front-end is told so.
+	 */
+	int (*ring_start)(void *ctx, unsigned int index, const struct vq_config *config,
+		struct vu_memory *memory, int kick, int call, int err);
+	/*
+	 * Stop ring `index`: no chain is popped any more. The device calls
+	 * vu_backend_ring_stopped() within a stated bound, from within this callback or later;
+	 * GET_VRING_BASE is answered then.
+	 */
+	void (*ring_stop)(void *ctx, unsigned int index);
+	/* Other fds for a started ring; the old ones are not used after this returns. */
+	void (*ring_fds)(void *ctx, unsigned int index, int call, int err);
+	/* Another kick fd (consumed) for a started ring. */
+	void (*ring_kick)(void *ctx, unsigned int index, int kick);
+	/* A started ring was disabled/enabled by SET_VRING_ENABLE: pause/resume popping at once. */
+	void (*ring_enable)(void *ctx, unsigned int index, bool enable);
+	/* Another memory table (borrowed) is in force for all rings. */
+	void (*memory)(void *ctx, struct vu_memory *memory);
+	/*
+	 * RESET_DEVICE, RESET_OWNER: the device is as new. All rings were stopped by ring_stop and
+	 * are at rest; they are configured anew before they start again. Memory stays.
+	 */
+	void (*reset)(void *ctx);
+	/* Fill `size` bytes of the config space from `offset`; -EINVAL outside of it. */
+	int (*get_config)(void *ctx, uint32_t offset, void *data, uint32_t size);
+};
+
+struct vu_backend_config {
+	uint64_t features;          /* virtio features offered (bit 30 included) */
+	uint64_t protocol_features; /* protocol bits offered */
+	unsigned int n_queues;      /* what GET_QUEUE_NUM answers */
+	const struct vu_backend_ops *ops;
+	void *ctx;
+};
+
+/* Takes a connected socket (consumed, also on error; made non-blocking). */
+int vu_backend_new(int fd, const struct vu_backend_config *config, struct vu_backend **backend);
+
+/* Closes the socket and all fds it holds. Its owner has stopped the device's rings before. */
+void vu_backend_free(struct vu_backend *backend);
+
+/* The socket, for the loop; the back-end owns it. */
+int vu_backend_fd(const struct vu_backend *backend);
+
+/* What to wait for now: POLLIN and/or POLLOUT; 0 while an answer awaits vu_backend_ring_stopped. */
+short vu_backend_events(const struct vu_backend *backend);
+
+/*
+ * Handles what is there. 0: go on. -ECONNRESET: the front-end left (not logged: it may). -EPROTO:
+ * it broke the protocol. Else an errno: of the socket, or of a request that could not be met and
+ * whose sender did not ask to be told. These are logged, one line. After an error only
+ * vu_backend_free() may follow.
+ */
+int vu_backend_on_ready(struct vu_backend *backend);
+
+/*
+ * True when part of a message came and the rest did not: the owner may lose patience after a
+ * while (nothing here has a timer).
+ */
+bool vu_backend_partial(const struct vu_backend *backend);
+
+/* The ring that ring_stop named is at rest; `base` is the next avail index to pop. */
+void vu_backend_ring_stopped(struct vu_backend *backend, unsigned int index, uint16_t base);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Owned file descriptors. */
+#include "vhostuser/fd.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+void fd_close(int *fd)
+{
+	int saved = errno;
+
+	if (*fd >= 0)
+		close(*fd); /* Linux frees the number even when it reports EINTR: never twice */
+	*fd = -1;
+	errno = saved;
+}
+
+int fd_steal(int *fd)
+{
+	int stolen = *fd;
+
+	*fd = -1;
+	return stolen;
+}
+
+void fd_move(int *dst, int *src)
+{
+	if (dst == src)
+		return;
+	fd_close(dst);
+	*dst = fd_steal(src);
+}
+
+int fds_take(struct vu_fds *fds, size_t i)
+{
+	return i < fds->n ? fd_steal(&fds->fd[i]) : -1;
+}
+
+void fds_close(struct vu_fds *fds)
+{
+	for (size_t i = 0; i < fds->n; i++)
+		fd_close(&fds->fd[i]);
+	fds->n = 0;
+}

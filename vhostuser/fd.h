@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Owned file descriptors: closed exactly once, handed over in plain sight.
+ *
+ * An int that holds an fd is its owner; -1 means none. Functions that take ownership say
+ * "consumed", those that do not say "borrowed".
+ */
+#pragma once
+
+#include <stddef.h>
+
+/* More than any vhost-user message carries (8): room to notice one too many. */
+#define VU_FDS_MAX 16
+
+/* Closes *fd if there is one and sets it to -1. Keeps errno. */
+void fd_close(int *fd);
+
+/* Returns *fd and sets it to -1: the caller is the owner now. */
+int fd_steal(int *fd);
+
+/* Closes *dst and moves *src there. */
+void fd_move(int *dst, int *src);
+
+#define CLEANUP_FD __attribute__((cleanup(fd_close)))
+
+/* The fds that came with one message; what the handler does not take is closed by fds_close(). */
+struct vu_fds {
+	int fd[VU_FDS_MAX];
+	size_t n;
+};
+
+/* Takes the i-th fd out of the list (-1 when there is none): the caller owns it. */
+int fds_take(struct vu_fds *fds, size_t i);
+
+/* Closes all fds that were not taken and empties the list. */
+void fds_close(struct vu_fds *fds);
