@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Switching a thread's credentials and back.
+ *
+ * Only the effective ids change: real and saved ones stay the gateway's, so that no process of the
+ * guest's user on the host may signal or trace the thread, and the way back stays open. Leaving
+ * uid 0 clears the effective capabilities, so those that are kept are raised again; coming back to
+ * it raises all permitted ones, so those that were not effective are lowered again.
+ */
+#include "fuse/cred.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "fuse/inode.h"
+#include "vhostuser/log.h"
+
+#define CAP_BIT(cap) (UINT64_C(1) << (cap))
+
+/* What the guest permitted must succeed. Not CAP_FSETID, CAP_FOWNER or CAP_CHOWN. */
+#define CAPS_KEPT (CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH) | CAP_BIT(CAP_MKNOD))
+
+struct caps {
+	uint64_t effective, permitted, inheritable;
+};
+
+/* Each thread's own; read from the kernel when it first switches. */
+static _Thread_local struct {
+	bool known;
+	bool stuck; /* could not switch back */
+	uid_t uid;
+	gid_t gid;
+	struct caps caps;
+} self;
+
+static int caps_get(struct caps *caps)
+{
+	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &head, data) < 0)
+		return -errno;
+	caps->effective = data[0].effective | (uint64_t)data[1].effective << 32;
+	caps->permitted = data[0].permitted | (uint64_t)data[1].permitted << 32;
+	caps->inheritable = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
+	return 0;
+}
+
+static int caps_set(const struct caps *caps, uint64_t effective)
+{
+	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
+		{(uint32_t)effective, (uint32_t)caps->permitted, (uint32_t)caps->inheritable},
+		{(uint32_t)(effective >> 32), (uint32_t)(caps->permitted >> 32),
+			(uint32_t)(caps->inheritable >> 32)},
+	};
+
+	return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
+}
+
+static int set_euid(uid_t uid)
+{
+	return syscall(SYS_setresuid, -1, uid, -1) < 0 ? -errno : 0;
+}
+
+static int set_egid(gid_t gid)
+{
+	return syscall(SYS_setresgid, -1, gid, -1) < 0 ? -errno : 0;
+}
+
+bool fs_cred_usable(void)
+{
+	const uint64_t needed = CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID);
+	static _Atomic bool said;
+	struct caps caps;
+
+	if (geteuid() == 0 && caps_get(&caps) == 0 && (caps.effective & needed) == needed)
+		return true;
+	if (!atomic_exchange(&said, true))
+		log_info("credentials", "not root: new files belong to user %u, group %u",
+			(unsigned int)geteuid(), (unsigned int)getegid());
+	return false;
+}
+
+static int learn(void)
+{
+	int r = 0;
+
+	if (!self.known) {
+		self.uid = geteuid();
+		self.gid = getegid();
+		r = caps_get(&self.caps);
+		self.known = r == 0;
+	}
+	return r;
+}
+
+/* Every step may be repeated. */
+static int come_back(void)
+{
+	int r = set_euid(self.uid);
+
+	if (r == 0)
+		r = set_egid(self.gid);
+	if (r == 0 && self.caps.effective != self.caps.permitted)
+		r = caps_set(&self.caps, self.caps.effective);
+	self.stuck = r < 0;
+	if (r < 0)
+		log_error("credentials", "a thread cannot take its own back: errno %d", -r);
+	return r;
+}
+
+int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cred *cred)
+{
+	int r;
+
+	cred->switched = false;
+	if (!tree->can_switch)
+		return 0;
+	r = learn();
+	if (r < 0 || (self.stuck && come_back() < 0))
+		return -EIO;
+	if (uid == self.uid && gid == self.gid)
+		return 0;
+	/* (uid_t)-1 would mean "leave as it is". */
+	if (uid == (uid_t)-1 || gid == (gid_t)-1)
+		return -EINVAL;
+
+	cred->switched = true;
+	r = set_egid(gid);
+	if (r == 0)
+		r = set_euid(uid);
+	if (r == 0 && uid != self.uid)
+		r = caps_set(&self.caps, self.caps.effective & CAPS_KEPT);
+	if (r == 0)
+		return 0;
+	fs_cred_leave(cred);
+	if (r == -EINVAL) {
+		log_guest("credentials", "user %u or group %u of the guest has no counterpart here",
+			uid, gid);
+		r = -EPERM;
+	}
+	return r;
+}
+
+void fs_cred_leave(struct fs_cred *cred)
+{
+	if (cred->switched)
+		come_back();
+	cred->switched = false;
+}

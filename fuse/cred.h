@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Credentials: creating files as the guest's caller.
+ *
+ * What creates a file takes on the caller's uid and gid for that one system call, so that owner,
+ * setgid directories and quotas come out right on every file system. The guest's kernel has
+ * checked the permissions already, with the caller's supplementary groups, which we do not know:
+ * so the capabilities that override permissions stay, while those that would keep setuid and
+ * setgid bits alive do not. Everything else runs with the gateway's own credentials.
+ *
+ * Credentials belong to the thread (raw system calls; libc's would change all threads).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct fs_tree;
+
+/* Opaque state of a switch, on the caller's stack. */
+struct fs_cred {
+	bool switched;
+};
+
+/*
+ * True when this process may take on other users' credentials; else files will belong to the
+ * user that it runs as, which is logged once.
+ */
+bool fs_cred_usable(void);
+
+/*
+ * Takes on uid and gid, on this thread, until fs_cred_leave. Does nothing when the tree cannot
+ * switch, or there is nothing to switch. On errors nothing is switched: -EPERM for an id that
+ * does not exist here (user namespaces); -EIO when an earlier switch could not be undone.
+ */
+int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cred *cred);
+
+/*
+ * Takes the gateway's credentials again. If the kernel refuses (out of memory), the thread stays
+ * with the guest's, which are never more than its own: it is tried again before the next switch,
+ * and until it works nothing is created on this thread.
+ */
+void fs_cred_leave(struct fs_cred *cred);

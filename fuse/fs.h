@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The file system service: FUSE requests in, answers out. The face of this floor.
+ *
+ * It knows no rings and no sockets: a request is a struct fs_io, iovecs in guest memory and a way
+ * to finish. It starts no threads: work that may block is handed to the owner's `defer`.
+ * Requests are submitted from any number of threads at once.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct fs;
+
+enum fs_cache { FS_CACHE_NEVER, FS_CACHE_METADATA, FS_CACHE_AUTO, FS_CACHE_ALWAYS };
+
+/* A piece of work for another thread: run(work) exactly once. Memory stays the fs's own. */
+struct fs_work {
+	struct fs_work *next; /* for the queue of whoever holds it */
+	void (*run)(struct fs_work *work);
+};
+
+struct fs_config {
+	int root_fd;         /* the shared directory, O_RDONLY | O_DIRECTORY; borrowed */
+	int proc_fd;         /* /proc/self/fd, O_PATH; borrowed: O_PATH fds are reopened by it */
+	enum fs_cache cache;
+	bool readonly;       /* every change is EROFS */
+	unsigned int fd_limit; /* fds that this fs may hold open for the guest, all told */
+	/* Runs `work` soon on a thread that may block. Never fails, never runs it in place. */
+	void (*defer)(void *ctx, struct fs_work *work);
+	void *ctx;
+};
+
+/*
+ * One request, owned by the caller until complete or drop is called, exactly once, on any thread
+ * (also from within fs_submit). The iovecs point to guest memory, which stays valid until then;
+ * its contents may change at any time.
+ */
+struct fs_io {
+	const struct iovec *req; /* device-readable */
+	const struct iovec *rep; /* device-writable */
+	size_t n_req, n_rep;
+	size_t req_len, rep_len;
+	bool hiprio;             /* on the hiprio queue: only FORGET, BATCH_FORGET, INTERRUPT */
+	/* `len` bytes were written to rep (0 for a request without an answer). */
+	void (*complete)(struct fs_io *io, uint32_t len);
+	/* The session is over: the guest must not hear of it. */
+	void (*drop)(struct fs_io *io);
+};
+
+/* Opens the service on a directory. -errno when the directory cannot be served (logged). */
+int fs_new(const struct fs_config *config, struct fs **fs);
+
+/*
+ * Ends the session (RESET_DEVICE, the front-end is gone): requests in flight are dropped when
+ * their system calls return, inodes and handles go with the last of them. Does not block: files
+ * that are open are closed on a deferred thread.
+ */
+void fs_reset(struct fs *fs);
+
+/* Ends the session and frees the service. Nothing may be in flight any more. May block. */
+void fs_free(struct fs *fs);
+
+/*
+ * Carries out one request: checks it (gate 3), and either answers it before returning or keeps it
+ * for a deferred thread. May block in system calls on the shared directory that usually do not.
+ */
+void fs_submit(struct fs *fs, struct fs_io *io);
+
+/* Requests between fs_submit and complete/drop, and sessions being closed. Any thread. */
+unsigned int fs_inflight(const struct fs *fs);

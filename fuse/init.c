@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * FUSE_INIT.
+ *
+ * Each INIT starts a session, and so ends the one before: a guest that reboots sends no DESTROY.
+ * libfuse has to see an INIT before it takes anything else, so it gets one in which only what we
+ * carry is offered, and its reply is read off the pair. What the guest gets is ours: libfuse's
+ * version decides neither the flags nor the sizes.
+ */
+#include "fuse/init.h"
+
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fuse/core.h"
+#include "fuse/reply.h"
+#include "fuse/session.h"
+#include "fuse/slot.h"
+#include "vhostuser/checked.h"
+#include "vhostuser/log.h"
+
+static_assert(FUSE_KERNEL_VERSION == 7, "the protocol that we speak");
+static_assert(FUSE_KERNEL_MINOR_VERSION >= FS_MINOR_MAX, "a header that knows what we speak");
+WIRE_SIZE(struct fuse_init_in, 64);
+WIRE_SIZE(struct fuse_init_out, 64);
+
+/* Asynchronous requests that a guest may have under way, and where it calls that congested. */
+#define MAX_BACKGROUND       UINT16_MAX
+#define CONGESTION_THRESHOLD (UINT16_MAX / 4 * 3)
+
+/* What a guest speaks that knows only major and minor. */
+#define INIT_IN_SHORT (2 * sizeof(uint32_t))
+/* And up to 7.35, without flags2. */
+#define INIT_IN_7_35 (4 * sizeof(uint32_t))
+
+static bool with_readdirplus(const struct fs_config *config)
+{
+	/* Attributes that are asked for again at once are not worth fetching with the names. */
+	return config->cache != FS_CACHE_NEVER;
+}
+
+/*
+ * The flags that we carry, each only when the guest offers it. One that is not here is not agreed
+ * on: locks stay the guest's own, there is no write-back cache, no setuid-killing on our side, no
+ * passthrough.
+ */
+static const struct init_flag {
+	uint64_t flag;
+	bool (*when)(const struct fs_config *config); /* NULL: always */
+} init_flags[] = {
+	{FUSE_ASYNC_READ, NULL},
+	{FUSE_ATOMIC_O_TRUNC, NULL}, /* OPEN truncates: one request, and no race with a writer */
+	{FUSE_BIG_WRITES, NULL},
+	{FUSE_AUTO_INVAL_DATA, NULL}, /* the host changes files too */
+	{FUSE_DO_READDIRPLUS, with_readdirplus},
+	{FUSE_READDIRPLUS_AUTO, with_readdirplus},
+	{FUSE_ASYNC_DIO, NULL},
+	{FUSE_PARALLEL_DIROPS, NULL},
+	{FUSE_MAX_PAGES, NULL},
+	{FUSE_INIT_EXT, NULL},
+};
+
+uint64_t fs_init_agree(const struct fs_config *config, uint64_t offered)
+{
+	uint64_t agreed = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(init_flags); i++)
+		if (!init_flags[i].when || init_flags[i].when(config))
+			agreed |= init_flags[i].flag & offered;
+	return agreed;
+}
+
+static uint64_t offered_flags(const struct fuse_init_in *in)
+{
+	uint64_t flags = in->flags;
+
+	if (flags & FUSE_INIT_EXT)
+		flags |= (uint64_t)in->flags2 << 32;
+	return flags;
+}
+
+struct fuse_init_out fs_init_answer(const struct fuse_init_in *in, uint64_t agreed)
+{
+	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
+
+	return (struct fuse_init_out){
+		.major = FUSE_KERNEL_VERSION,
+		.minor = MIN(in->minor, FS_MINOR_MAX),
+		.max_readahead = in->max_readahead,
+		.flags = (uint32_t)agreed,
+		.flags2 = agreed & FUSE_INIT_EXT ? (uint32_t)(agreed >> 32) : 0,
+		.max_background = MAX_BACKGROUND,
+		.congestion_threshold = CONGESTION_THRESHOLD,
+		.max_write = FS_MAX_WRITE,
+		.time_gran = 1,
+		.max_pages = agreed & FUSE_MAX_PAGES ? (uint16_t)(FS_MAX_WRITE / page) : 0,
+	};
+}
+
+/* Takes the session through libfuse's INIT, with our flags only. */
+static int libfuse_init(struct fs_slot *slot, struct fs_session *session,
+	const struct fuse_init_in *in, uint64_t agreed)
+{
+	struct {
+		struct fuse_in_header header;
+		struct fuse_init_in in;
+	} request = {.header = slot->header, .in = *in};
+	struct fuse_buf buf = {.mem = &request, .size = sizeof(request)};
+	struct {
+		struct fuse_out_header header;
+		struct fuse_init_out out;
+	} reply = {0};
+	ssize_t n;
+
+	request.header.len = sizeof(request);
+	request.header.unique = slot->index + 1;
+	request.header.pid = slot->index + 1;
+	request.in.flags = (uint32_t)agreed;
+	request.in.flags2 = (uint32_t)(agreed >> 32);
+	memset(request.in.unused, 0, sizeof(request.in.unused));
+	fuse_session_process_buf(session->se, &buf);
+
+	n = fs_session_receive(session, &reply, sizeof(reply));
+	if (n < (ssize_t)sizeof(reply.header) || reply.header.unique != slot->index + 1)
+		return -EIO;
+	if (reply.header.error != 0)
+		return reply.header.error;
+	if (n < (ssize_t)(sizeof(reply.header) + INIT_IN_SHORT) ||
+		reply.out.major != FUSE_KERNEL_VERSION)
+		return -EIO;
+	return 0;
+}
+
+/* A guest can mount and unmount in a loop, so this line has a limit. */
+static void log_session(const struct fs_session *session)
+{
+	static struct vu_log_site site;
+
+	if (atomic_load_explicit(&vu_log_level, memory_order_relaxed) >= LOG_LEVEL_INFO &&
+		vu_log_site_open(&site, "fuse"))
+		log_info("fuse", "session %" PRIu64 ": FUSE 7.%" PRIu32 ", flags %#" PRIx64,
+			session->epoch, session->minor, session->init_flags);
+}
+
+/* Makes the session that both sides agreed on; it is the live one when this returns 0. */
+static int start(struct fs_slot *slot, uint64_t epoch, const struct fuse_init_in *in,
+	struct fuse_init_out *out)
+{
+	struct fs *fs = slot->fs;
+	uint64_t agreed = fs_init_agree(&fs->config, offered_flags(in));
+	struct fs_session *session;
+	int r;
+
+	r = fs_session_new(fs, epoch, &session);
+	if (r < 0)
+		return r;
+	slot->session = session;
+	r = libfuse_init(slot, session, in, agreed);
+	if (r < 0) {
+		log_error("fuse", "libfuse refused INIT: %s", strerror(-r));
+		return r;
+	}
+	*out = fs_init_answer(in, agreed);
+	session->init_flags = agreed;
+	session->minor = out->minor;
+	session->max_write = out->max_write;
+	session->max_pages = out->max_pages;
+	fs_publish(fs, session);
+	log_session(session);
+	return 0;
+}
+
+/* Room for the answer: a guest of 7.31 or later has it, whatever it thinks of our minor. */
+static bool has_room(const struct fs_slot *slot, size_t size)
+{
+	return fs_slot_reply_room(slot).left >= size;
+}
+
+void fs_init_run(struct fs_slot *slot)
+{
+	size_t len = slot->copy_len - sizeof(struct fuse_in_header);
+	uint64_t epoch = fs_epoch_next(slot->fs, true);
+	struct fuse_init_in in = {0};
+	struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .minor = FS_MINOR_MAX};
+	int r = 0;
+
+	memcpy(&in, fs_slot_args(slot), len);
+	if (in.major > FUSE_KERNEL_VERSION) {
+		/* The guest is to come again with what we speak. */
+		fs_reply_data(slot, &out, MIN(sizeof(out), fs_slot_reply_room(slot).left));
+		return;
+	}
+	if (in.major < FUSE_KERNEL_VERSION || in.minor < FS_MINOR_MIN) {
+		log_guest("fuse", "the guest speaks FUSE %" PRIu32 ".%" PRIu32 ", we need 7.%d",
+			in.major, in.minor, FS_MINOR_MIN);
+		r = -EPROTO;
+	} else if (len < INIT_IN_7_35 || !has_room(slot, sizeof(out))) {
+		r = -EINVAL;
+	} else {
+		r = start(slot, epoch, &in, &out);
+	}
+	if (r < 0)
+		fs_reply_err(slot, r);
+	else
+		fs_reply_data(slot, &out, sizeof(out));
+}

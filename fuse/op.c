@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the operations share.
+ */
+#include "fuse/op.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+/* Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are not among them. */
+#define OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC)
+
+/* How long the guest may believe what it was told, in seconds; as Rust virtiofsd has it. */
+static uint64_t timeout_of(enum fs_cache cache)
+{
+	switch (cache) {
+	case FS_CACHE_AUTO:
+		return 1;
+	case FS_CACHE_METADATA:
+	case FS_CACHE_ALWAYS:
+		return 86400;
+	case FS_CACHE_NEVER:
+		break;
+	}
+	return 0;
+}
+
+int fs_may_change(const struct fs_slot *slot)
+{
+	return fs_config_of(slot)->readonly ? -EROFS : 0;
+}
+
+int fs_node_get(const struct fs_slot *slot, uint64_t nodeid, struct fs_node *node)
+{
+	struct fs_tree *tree = fs_tree_of(slot);
+
+	node->tree = tree;
+	node->inode = fs_inode_get(tree, nodeid);
+	if (!node->inode)
+		return -ESTALE;
+	node->fd = fs_inode_fd_get(tree, node->inode);
+	if (node->fd >= 0)
+		return 0;
+	fs_inode_put(tree, node->inode);
+	node->inode = NULL;
+	return node->fd;
+}
+
+void fs_node_put(struct fs_node *node)
+{
+	if (!node->inode)
+		return;
+	fs_inode_fd_put(node->tree, node->inode);
+	fs_inode_put(node->tree, node->inode);
+	node->inode = NULL;
+}
+
+int fs_held_get(const struct fs_slot *slot, uint64_t nodeid, struct fs_held *held)
+{
+	held->tree = fs_tree_of(slot);
+	held->inode = fs_inode_get(held->tree, nodeid);
+	return held->inode ? 0 : -ESTALE;
+}
+
+void fs_held_put(struct fs_held *held)
+{
+	fs_inode_put(held->tree, held->inode);
+	held->inode = NULL;
+}
+
+int fs_file_get(const struct fs_slot *slot, uint64_t nodeid, uint64_t fh, struct fs_file *file)
+{
+	file->tree = fs_tree_of(slot);
+	file->handle = fs_handle_get(file->tree, fh, nodeid);
+	if (!file->handle)
+		return -EBADF;
+	file->fd = file->handle->fd;
+	return 0;
+}
+
+void fs_file_put(struct fs_file *file)
+{
+	fs_handle_put(file->tree, file->handle);
+	file->handle = NULL;
+}
+
+void fs_answer(struct fs_slot *slot, int r, const void *data, size_t size)
+{
+	if (r < 0)
+		fs_reply_err(slot, r);
+	else
+		fs_reply_data(slot, data, size);
+}
+
+/* The kernel's "new" encoding of device numbers: what FUSE carries. */
+static uint32_t encode_dev(uint32_t major, uint32_t minor)
+{
+	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
+}
+
+void fs_attr_fill(const struct statx *stx, struct fuse_attr *attr)
+{
+	*attr = (struct fuse_attr){
+		.ino = stx->stx_ino,
+		.size = stx->stx_size,
+		.blocks = stx->stx_blocks,
+		.atime = (uint64_t)stx->stx_atime.tv_sec,
+		.mtime = (uint64_t)stx->stx_mtime.tv_sec,
+		.ctime = (uint64_t)stx->stx_ctime.tv_sec,
+		.atimensec = stx->stx_atime.tv_nsec,
+		.mtimensec = stx->stx_mtime.tv_nsec,
+		.ctimensec = stx->stx_ctime.tv_nsec,
+		.mode = stx->stx_mode,
+		.nlink = stx->stx_nlink,
+		.uid = stx->stx_uid,
+		.gid = stx->stx_gid,
+		.rdev = encode_dev(stx->stx_rdev_major, stx->stx_rdev_minor),
+		.blksize = stx->stx_blksize,
+	};
+}
+
+void fs_attr_out_fill(
+	const struct fs_config *config, const struct statx *stx, struct fuse_attr_out *out)
+{
+	*out = (struct fuse_attr_out){.attr_valid = timeout_of(config->cache)};
+	fs_attr_fill(stx, &out->attr);
+}
+
+void fs_entry_fill(struct fs_tree *tree, struct fs_entry *entry, struct fuse_entry_out *out)
+{
+	uint64_t timeout = timeout_of(tree->config.cache);
+
+	*out = (struct fuse_entry_out){
+		.nodeid = entry->inode->nodeid,
+		.entry_valid = timeout,
+		.attr_valid = timeout,
+	};
+	fs_attr_fill(&entry->stx, &out->attr);
+	fs_inode_put(tree, entry->inode);
+	entry->inode = NULL;
+}
+
+int fs_entry_look_up(struct fs_tree *tree, const struct fs_node *parent, const char *name,
+	struct fuse_entry_out *out)
+{
+	struct fs_entry entry;
+	int r = fs_tree_lookup(tree, parent->inode, parent->fd, name, &entry);
+
+	if (r == 0)
+		fs_entry_fill(tree, &entry, out);
+	return r;
+}
+
+int fs_open_flags(uint32_t guest, int *flags)
+{
+	*flags = (int)(guest & OPEN_FLAGS);
+	return (*flags & O_ACCMODE) == O_ACCMODE ? -EINVAL : 0;
+}
+
+uint32_t fs_open_answer(enum fs_cache cache, bool directory)
+{
+	switch (cache) {
+	case FS_CACHE_NEVER:
+		return directory ? 0 : FOPEN_DIRECT_IO;
+	case FS_CACHE_METADATA:
+		return directory ? FOPEN_CACHE_DIR | FOPEN_KEEP_CACHE : FOPEN_DIRECT_IO;
+	case FS_CACHE_ALWAYS:
+		return directory ? FOPEN_CACHE_DIR | FOPEN_KEEP_CACHE : FOPEN_KEEP_CACHE;
+	case FS_CACHE_AUTO:
+		break;
+	}
+	return 0;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the operations share: scopes that give back what they took, and answers.
+ *
+ * An operation is a function that works on a claimed slot and returns 0 or -errno, and a thin one
+ * that libfuse calls, which claims the slot and answers. Everything taken out of the tree is given
+ * back before the answer, since the session, with its tree, may go with the slot.
+ *
+ * Gate 3 (shape.h) has checked lengths and names before an op runs: no op checks them again.
+ * nodeids and fhs are checked here, by looking them up.
+ */
+#pragma once
+
+#include <fuse_lowlevel.h>
+#include <linux/fuse.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fuse/handle.h"
+#include "fuse/inode.h"
+#include "fuse/reply.h"
+#include "fuse/session.h"
+#include "fuse/slot.h"
+
+static inline struct fs_tree *fs_tree_of(const struct fs_slot *slot)
+{
+	return slot->session->tree;
+}
+
+static inline const struct fs_config *fs_config_of(const struct fs_slot *slot)
+{
+	return &slot->session->tree->config;
+}
+
+/* -EROFS on a read-only share. */
+int fs_may_change(const struct fs_slot *slot);
+
+/* An inode in use, with its O_PATH fd. */
+struct fs_node {
+	struct fs_tree *tree;
+	struct fs_inode *inode; /* NULL: nothing to give back */
+	int fd;
+};
+
+/* -ESTALE for a nodeid that is none (any more), or an inode that the host no longer has. */
+int fs_node_get(const struct fs_slot *slot, uint64_t nodeid, struct fs_node *node);
+void fs_node_put(struct fs_node *node);
+#define CLEANUP_NODE __attribute__((cleanup(fs_node_put)))
+
+/* An inode in use, no fd needed. */
+struct fs_held {
+	struct fs_tree *tree;
+	struct fs_inode *inode; /* NULL: nothing to give back */
+};
+
+int fs_held_get(const struct fs_slot *slot, uint64_t nodeid, struct fs_held *held);
+void fs_held_put(struct fs_held *held);
+#define CLEANUP_HELD __attribute__((cleanup(fs_held_put)))
+
+/* An open file in use. */
+struct fs_file {
+	struct fs_tree *tree;
+	struct fs_handle *handle; /* NULL: nothing to give back */
+	int fd;
+};
+
+/* -EBADF for an fh that is none (any more), or not one of `nodeid`. */
+int fs_file_get(const struct fs_slot *slot, uint64_t nodeid, uint64_t fh, struct fs_file *file);
+void fs_file_put(struct fs_file *file);
+#define CLEANUP_FILE __attribute__((cleanup(fs_file_put)))
+
+/* Answers with `size` bytes of data when r is 0, else with the error. */
+void fs_answer(struct fs_slot *slot, int r, const void *data, size_t size);
+
+/* Attributes as the guest sees them. */
+void fs_attr_fill(const struct statx *stx, struct fuse_attr *attr);
+void fs_attr_out_fill(
+	const struct fs_config *config, const struct statx *stx, struct fuse_attr_out *out);
+/* A directory entry that the guest may now use; gives the entry's reference back. */
+void fs_entry_fill(struct fs_tree *tree, struct fs_entry *entry, struct fuse_entry_out *out);
+/* Looks up what an op has just made, and fills *out. */
+int fs_entry_look_up(struct fs_tree *tree, const struct fs_node *parent, const char *name,
+	struct fuse_entry_out *out);
+
+/* What the guest asked for, as flags for our own open(). -EINVAL. */
+int fs_open_flags(uint32_t guest, int *flags);
+/* FOPEN_* of a file or directory in the share's cache mode. */
+uint32_t fs_open_answer(enum fs_cache cache, bool directory);
+
+/* op_lookup.c */
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_forget(fuse_req_t req, fuse_ino_t nodeid, uint64_t n);
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void op_readlink(fuse_req_t req, fuse_ino_t nodeid);
+
+/* op_attr.c */
+void op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
+void op_setattr(
+	fuse_req_t req, fuse_ino_t nodeid, struct stat *attr, int valid, struct fuse_file_info *fi);
+
+/* op_create.c */
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void op_link(fuse_req_t req, fuse_ino_t nodeid, fuse_ino_t parent, const char *name);
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	struct fuse_file_info *fi);
+
+/* op_rename.c */
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+	const char *new_name, unsigned int flags);
+
+/* op_io.c */
+void op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
+void op_read(
+	fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t offset, struct fuse_file_info *fi);
+void op_write_buf(fuse_req_t req, fuse_ino_t nodeid, struct fuse_bufvec *data, off_t offset,
+	struct fuse_file_info *fi);
+void op_flush(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
+void op_release(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
+void op_fsync(fuse_req_t req, fuse_ino_t nodeid, int datasync, struct fuse_file_info *fi);
+
+/* op_dir.c */
+void op_opendir(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
+void op_readdir(
+	fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t offset, struct fuse_file_info *fi);
+void op_readdirplus(
+	fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t offset, struct fuse_file_info *fi);
+
+/* op_misc.c */
+void op_statfs(fuse_req_t req, fuse_ino_t nodeid);
+void op_access(fuse_req_t req, fuse_ino_t nodeid, int mask);
+void op_fallocate(fuse_req_t req, fuse_ino_t nodeid, int mode, off_t offset, off_t length,
+	struct fuse_file_info *fi);
+void op_lseek(
+	fuse_req_t req, fuse_ino_t nodeid, off_t offset, int whence, struct fuse_file_info *fi);
+void op_copy_file_range(fuse_req_t req, fuse_ino_t nodeid, off_t offset, struct fuse_file_info *fi,
+	fuse_ino_t nodeid_out, off_t offset_out, struct fuse_file_info *fi_out, size_t len,
+	int flags);
+void op_syncfs(struct fs_slot *slot);

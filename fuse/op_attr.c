@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * GETATTR and SETATTR.
+ */
+#include "fuse/op.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fuse/walk.h"
+#include "vhostuser/fd.h"
+
+#define NSEC_PER_SEC 1000000000u
+
+static int get_by_file(struct fs_slot *slot, uint64_t fh, struct statx *stx)
+{
+	CLEANUP_FILE struct fs_file file = {0};
+	int r = fs_file_get(slot, slot->header.nodeid, fh, &file);
+
+	return r < 0 ? r : fs_stat_at(file.fd, "", stx);
+}
+
+static int get_by_node(struct fs_slot *slot, struct statx *stx)
+{
+	CLEANUP_NODE struct fs_node node = {0};
+	int r = fs_node_get(slot, slot->header.nodeid, &node);
+
+	return r < 0 ? r : fs_stat_at(node.fd, "", stx);
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
+{
+	struct fs_slot *slot = fs_slot_claim(req);
+	const struct fuse_getattr_in *in = fs_slot_args(slot);
+	struct fuse_attr_out out;
+	struct statx stx;
+	int r;
+
+	if (in->getattr_flags & FUSE_GETATTR_FH)
+		r = get_by_file(slot, in->fh, &stx);
+	else
+		r = get_by_node(slot, &stx);
+	if (r == 0)
+		fs_attr_out_fill(fs_config_of(slot), &stx, &out);
+	fs_answer(slot, r, &out, sizeof(out));
+}
+
+static int set_owner(const struct fs_node *node, const struct fuse_setattr_in *in)
+{
+	uid_t uid = in->valid & FATTR_UID ? in->uid : (uid_t)-1;
+	gid_t gid = in->valid & FATTR_GID ? in->gid : (gid_t)-1;
+
+	if (!(in->valid & (FATTR_UID | FATTR_GID)))
+		return 0;
+	/* Not an id, but "leave it as it is": that would be success without a change. */
+	if ((in->valid & FATTR_UID && uid == (uid_t)-1) ||
+		(in->valid & FATTR_GID && gid == (gid_t)-1))
+		return -EINVAL;
+	return fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? -errno
+											 : 0;
+}
+
+static int set_mode(const struct fs_node *node, const struct fuse_setattr_in *in)
+{
+	if (!(in->valid & FATTR_MODE))
+		return 0;
+	/* Links have no mode of their own; by /proc the host would say the same. */
+	if (node->inode->type == S_IFLNK)
+		return -EOPNOTSUPP;
+	if (fchmodat(node->tree->config.proc_fd, fs_fd_name(node->fd).text, in->mode & 07777, 0) <
+		0)
+		return -errno;
+	return 0;
+}
+
+/*
+ * Through the guest's own open file where it may write; else one is opened for it. libfuse takes
+ * FATTR_FH out of the request, so whether there is an fh is what it made of it: `fh` or NULL.
+ */
+static int set_size(struct fs_slot *slot, const struct fs_node *node,
+	const struct fuse_setattr_in *in, const uint64_t *fh)
+{
+	CLEANUP_FILE struct fs_file file = {0};
+	CLEANUP_FD int own = -1;
+	int r, fd;
+
+	if (!(in->valid & FATTR_SIZE))
+		return 0;
+	if (node->inode->type != S_IFREG)
+		return node->inode->type == S_IFDIR ? -EISDIR : -EINVAL;
+	if (fh) {
+		r = fs_file_get(slot, slot->header.nodeid, *fh, &file);
+		if (r < 0)
+			return r;
+	}
+	if (file.handle && (file.handle->flags & O_ACCMODE) != O_RDONLY) {
+		fd = file.fd;
+	} else {
+		fd = fs_reopen(node->tree->config.proc_fd, node->fd, O_WRONLY);
+		if (fd < 0)
+			return fd;
+		own = fd;
+	}
+	do {
+		r = ftruncate(fd, (off_t)in->size) < 0 ? -errno : 0;
+	} while (r == -EINTR);
+	return r;
+}
+
+static int timespec_of(
+	uint32_t valid, uint32_t now, uint64_t sec, uint32_t nsec, struct timespec *ts)
+{
+	if (valid & now) {
+		ts->tv_nsec = UTIME_NOW;
+		return 0;
+	}
+	/* Larger ones are UTIME_NOW and UTIME_OMIT. */
+	if (nsec >= NSEC_PER_SEC)
+		return -EINVAL;
+	ts->tv_sec = (time_t)sec;
+	ts->tv_nsec = nsec;
+	return 0;
+}
+
+static int set_times(const struct fs_node *node, const struct fuse_setattr_in *in)
+{
+	struct timespec ts[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
+	int r = 0;
+
+	if (in->valid & (FATTR_ATIME | FATTR_ATIME_NOW))
+		r = timespec_of(in->valid, FATTR_ATIME_NOW, in->atime, in->atimensec, &ts[0]);
+	if (r == 0 && in->valid & (FATTR_MTIME | FATTR_MTIME_NOW))
+		r = timespec_of(in->valid, FATTR_MTIME_NOW, in->mtime, in->mtimensec, &ts[1]);
+	if (r < 0 || (ts[0].tv_nsec == UTIME_OMIT && ts[1].tv_nsec == UTIME_OMIT))
+		return r;
+	return utimensat(node->fd, "", ts, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+/* chown clears setuid and setgid bits, so the mode is set after it; truncation sets the times. */
+static int set_attr(struct fs_slot *slot, const uint64_t *fh, struct statx *stx)
+{
+	CLEANUP_NODE struct fs_node node = {0};
+	const struct fuse_setattr_in *in = fs_slot_args(slot);
+	int r = fs_may_change(slot);
+
+	if (r == 0)
+		r = fs_node_get(slot, slot->header.nodeid, &node);
+	if (r == 0)
+		r = set_owner(&node, in);
+	if (r == 0)
+		r = set_size(slot, &node, in, fh);
+	if (r == 0)
+		r = set_mode(&node, in);
+	if (r == 0)
+		r = set_times(&node, in);
+	return r < 0 ? r : fs_stat_at(node.fd, "", stx);
+}
+
+void op_setattr(
+	fuse_req_t req, fuse_ino_t nodeid, struct stat *attr, int valid, struct fuse_file_info *fi)
+{
+	struct fs_slot *slot = fs_slot_claim(req);
+	struct fuse_attr_out out;
+	struct statx stx;
+	int r = set_attr(slot, fi ? &fi->fh : NULL, &stx);
+
+	if (r == 0)
+		fs_attr_out_fill(fs_config_of(slot), &stx, &out);
+	fs_answer(slot, r, &out, sizeof(out));
+}

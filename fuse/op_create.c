@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * MKNOD, MKDIR, SYMLINK, LINK, CREATE: new names. Files are created as the guest's caller, with
+ * the mode it sent: the guest's kernel has applied the umask.
+ */
+#include "fuse/op.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "fuse/cred.h"
+#include "fuse/walk.h"
+#include "vhostuser/fd.h"
+
+/* What is to be made: S_IFDIR and S_IFLNK beside mknod's own types. */
+struct making {
+	const char *name;
+	mode_t mode;
+	dev_t rdev;
+	const char *target;
+};
+
+/* The kernel's "new" encoding of device numbers: what FUSE carries. */
+static dev_t decode_dev(uint32_t dev)
+{
+	return makedev((dev & 0xfff00) >> 8, (dev & 0xff) | (dev >> 12 & 0xfff00));
+}
+
+static int make_one(int dirfd, const struct making *what)
+{
+	int r;
+
+	if (S_ISDIR(what->mode))
+		r = mkdirat(dirfd, what->name, what->mode & 07777);
+	else if (S_ISLNK(what->mode))
+		r = symlinkat(what->target, dirfd, what->name);
+	else
+		r = mknodat(dirfd, what->name, what->mode, what->rdev);
+	return r < 0 ? -errno : 0;
+}
+
+static int make(
+	struct fs_slot *slot, uint64_t dir, const struct making *what, struct fuse_entry_out *out)
+{
+	CLEANUP_NODE struct fs_node parent = {0};
+	struct fs_cred cred;
+	int r = fs_may_change(slot);
+
+	if (r == 0)
+		r = fs_node_get(slot, dir, &parent);
+	if (r == 0)
+		r = fs_cred_enter(parent.tree, slot->header.uid, slot->header.gid, &cred);
+	if (r < 0)
+		return r;
+	r = make_one(parent.fd, what);
+	fs_cred_leave(&cred);
+	return r < 0 ? r : fs_entry_look_up(parent.tree, &parent, what->name, out);
+}
+
+static void answer_making(struct fs_slot *slot, const struct making *what)
+{
+	struct fuse_entry_out out;
+	int r = make(slot, slot->header.nodeid, what, &out);
+
+	fs_answer(slot, r, &out, sizeof(out));
+}
+
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct fs_slot *slot = fs_slot_claim(req);
+	const struct fuse_mknod_in *in = fs_slot_args(slot);
+	struct making what = {.name = name, .mode = in->mode, .rdev = decode_dev(in->rdev)};
+
+	/* These two are not mknod's: the host would refuse them, but make() would not. */
+	if (S_ISDIR(in->mode) || S_ISLNK(in->mode))
+		fs_reply_err(slot, -EINVAL);
+	else
+		answer_making(slot, &what);
+}
+
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct fs_slot *slot = fs_slot_claim(req);
+	const struct fuse_mkdir_in *in = fs_slot_args(slot);
+	struct making what = {.name = name, .mode = S_IFDIR | (in->mode & 07777)};
+
+	answer_making(slot, &what);
+}
+
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct fs_slot *slot = fs_slot_claim(req);
+	struct making what = {.name = name, .mode = S_IFLNK, .target = target};
+
+	answer_making(slot, &what);
+}
+
+/* By /proc/self/fd, since linking an fd itself (AT_EMPTY_PATH) is a privilege. */
+static int link_node(
+	struct fs_slot *slot, uint64_t nodeid, const char *name, struct fuse_entry_out *out)
+{
+	CLEANUP_NODE struct fs_node parent = {0};
+	CLEANUP_NODE struct fs_node node = {0};
+	int r = fs_may_change(slot);
+
+	if (r == 0)
+		r = fs_node_get(slot, slot->header.nodeid, &parent);
+	if (r == 0)
+		r = fs_node_get(slot, nodeid, &node);
+	if (r < 0)
+		return r;
+	if (linkat(node.tree->config.proc_fd, fs_fd_name(node.fd).text, parent.fd, name,
+		    AT_SYMLINK_FOLLOW) < 0)
+		return -errno;
+	return fs_entry_look_up(parent.tree, &parent, name, out);
+}
+
+void op_link(fuse_req_t req, fuse_ino_t nodeid, fuse_ino_t parent, const char *name)
+{
+	struct fs_slot *slot = fs_slot_claim(req);
+	const struct fuse_link_in *in = fs_slot_args(slot);
+	struct fuse_entry_out out;
+	int r = link_node(slot, in->oldnodeid, name, &out);
+
+	fs_answer(slot, r, &out, sizeof(out));
+}
+
+struct created {
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+};
+
+/*
+ * Always O_EXCL: what exists already may be a fifo or a device that the host has just put there,
+ * and only an inode whose type is known is opened. Returns an fd or -errno.
+ */
+static int create_new(struct fs_slot *slot, const struct fs_node *parent, const char *name,
+	const struct fuse_create_in *in, int flags)
+{
+	struct fs_cred cred;
+	int fd, r = fs_cred_enter(parent->tree, slot->header.uid, slot->header.gid, &cred);
+
+	if (r < 0)
+		return r;
+	fd = fs_open_beneath(parent->fd, name, flags | O_CREAT | O_EXCL, in->mode & 07777);
+	fs_cred_leave(&cred);
+	return fd;
+}
+
+/* The name and its open file are one answer: when the second fails, the first is taken back. */
+static int register_open(
+	struct fs_node *parent, struct fs_entry *entry, int fd, int flags, struct created *out)
+{
+	struct fs_tree *tree = parent->tree;
+	int r;
+
+	if (fd >= 0)
+		r = fs_handle_add(tree, entry->inode, fd, flags, &out->open.fh);
+	else
+		r = fs_handle_open(tree, entry->inode, flags, &out->open.fh);
+	fs_entry_fill(tree, entry, &out->entry);
+	if (r < 0)
+		fs_inode_forget(tree, out->entry.nodeid, 1);
+	out->open.open_flags = fs_open_answer(tree->config.cache, false);
+	return r;
+}
+
+static int create(struct fs_slot *slot, const char *name, struct created *out)
+{
+	CLEANUP_NODE struct fs_node parent = {0};
+	const struct fuse_create_in *in = fs_slot_args(slot);
+	struct fs_entry entry;
+	int fd, flags, r = fs_open_flags(in->flags, &flags);
+
+	if (r == 0)
+		r = fs_may_change(slot);
+	if (r == 0)
+		r = fs_node_get(slot, slot->header.nodeid, &parent);
+	if (r == 0)
+		r = fs_fds_reserve(parent.tree, FS_FD_LASTING);
+	if (r < 0)
+		return r;
+	fd = create_new(slot, &parent, name, in, flags);
+	r = fd < 0 ? fd : fs_tree_enter(parent.tree, parent.inode, name, fd, &entry);
+	if (r < 0) {
+		fd_close(&fd);
+		fs_fds_release(parent.tree, FS_FD_LASTING);
+	}
+	if (r == -EEXIST && !(in->flags & O_EXCL)) {
+		r = fs_tree_lookup(parent.tree, parent.inode, parent.fd, name, &entry);
+		fd = -1;
+	}
+	return r < 0 ? r : register_open(&parent, &entry, fd, flags, out);
+}
+
+void op_create(
+	fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	struct fs_slot *slot = fs_slot_claim(req);
+	struct created out = {0};
+	int r = create(slot, name, &out);
+
+	fs_answer(slot, r, &out, sizeof(out));
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * OPEN, READ, WRITE, FLUSH, RELEASE, FSYNC.
+ *
+ * Data goes straight between the file and the guest's memory. A read or write is first tried in
+ * place, where it can be told not to block; when it would, or cannot be told, another thread goes
+ * on with it. A read that stops short of what was asked is the end of the file to the guest, so it
+ * is read on until the host says so; any error fails the whole of it. A write that fails after
+ * some bytes reports those.
+ */
+#include "fuse/op.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "vhostuser/checked.h"
+
+/* Segments of one system call, on the stack: 2 MiB of a guest's pages. IOV_MAX is 1024. */
+#define SEGMENTS 512
+
+static int open_node(struct fs_slot *slot, uint64_t *fh)
+{
+	CLEANUP_HELD struct fs_held held = {0};
+	const struct fuse_open_in *in = fs_slot_args(slot);
+	int flags, r = fs_open_flags(in->flags, &flags);
+
+	if (r == 0 && ((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC))
+		r = fs_may_change(slot);
+	if (r == 0)
+		r = fs_held_get(slot, slot->header.nodeid, &held);
+	if (r == 0 && held.inode->type == S_IFDIR)
+		r = -EISDIR;
+	return r < 0 ? r : fs_handle_open(held.tree, held.inode, flags, fh);
+}
+
+void op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
+{
+	struct fs_slot *slot = fs_slot_claim(req);
+	struct fuse_open_out out = {
+		.open_flags = fs_open_answer(fs_config_of(slot)->cache, false),
+	};
+	int r = open_node(slot, &out.fh);
+
+	fs_answer(slot, r, &out, sizeof(out));
+}
+
+/*
+ * How to do I/O in place on this file: 0 (it does not block), RWF_NOWAIT, or -EAGAIN for "not".
+ * A buffered write to a local file system goes to memory, all but always: where RWF_NOWAIT is
+ * refused (ext4) it stays in place too, for a hand-over would cost more than the copy. One that
+ * stalls is what the relief of a stuck queue thread is for.
+ */
+static int in_place(const struct fs_handle *handle, const _Atomic bool *refused, bool write)
+{
+	const struct fs_volume *volume = handle->inode->volume;
+
+	if (handle->flags & (O_SYNC | O_DSYNC | O_DIRECT))
+		return -EAGAIN;
+	if (volume->in_memory)
+		return 0;
+	if (!atomic_load_explicit(refused, memory_order_relaxed))
+		return RWF_NOWAIT;
+	return write && !volume->remote ? 0 : -EAGAIN;
+}
+
+/* Reads until the size, the end or an error; *done is right only on success. */
+static int read_all(int fd, struct vu_iov *room, size_t size, off_t offset, int rwf, size_t *done)
+{
+	struct iovec iov[SEGMENTS];
+
+	*done = 0;
+	while (*done < size) {
+		size_t n;
+		ssize_t got;
+
+		vu_iov_slice(room, size - *done, iov, SEGMENTS, &n);
+		got = preadv2(fd, iov, (int)n, offset + (off_t)*done, rwf);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			break;
+		vu_iov_skip(room, (size_t)got);
+		*done += (size_t)got;
+	}
+	return 0;
+}
+
+static int read_file(struct fs_slot *slot, bool may_block, size_t *done)
+{
+	CLEANUP_FILE struct fs_file file = {0};
+	const struct fuse_read_in *in = fs_slot_args(slot);
+	struct vu_iov room = fs_slot_reply_room(slot);
+	size_t size = MIN(in->size, room.left);
+	int rwf = 0, r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
+
+	if (r < 0)
+		return r;
+	if (!range_within(in->offset, size, INT64_MAX))
+		return -EINVAL;
+	if (!may_block)
+		rwf = in_place(file.handle, &file.handle->inode->volume->no_nowait_read, false);
+	if (rwf < 0)
+		return rwf;
+	r = read_all(file.fd, &room, size, (off_t)in->offset, rwf, done);
+	if (r == -EOPNOTSUPP && rwf) {
+		atomic_store_explicit(
+			&file.handle->inode->volume->no_nowait_read, true, memory_order_relaxed);
+		r = -EAGAIN;
+	}
+	return r;
+}
+
+static void finish_read(struct fs_slot *slot, int r, size_t done)
+{
+	if (r < 0)
+		fs_reply_err(slot, r);
+	else
+		fs_reply_payload(slot, done);
+}
+
+static void read_on(struct fs_slot *slot)
+{
+	size_t done = 0;
+	int r = read_file(slot, true, &done);
+
+	finish_read(slot, r, done);
+}
+
+void op_read(
+	fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	struct fs_slot *slot = fs_slot_claim(req);
+	size_t done = 0;
+	int r = read_file(slot, false, &done);
+
+	if (r == -EAGAIN)
+		fs_slot_defer(slot, read_on);
+	else
+		finish_read(slot, r, done);
+}
+
+/* Writes on from where slot->payload stands, and moves it. */
+static int write_all(struct fs_slot *slot, int fd, int rwf)
+{
+	const struct fuse_write_in *in = fs_slot_args(slot);
+	struct iovec iov[SEGMENTS];
+
+	while (slot->payload.left) {
+		off_t offset = (off_t)(in->offset + in->size - slot->payload.left);
+		size_t n;
+		ssize_t put;
+
+		vu_iov_slice(&slot->payload, slot->payload.left, iov, SEGMENTS, &n);
+		put = pwritev2(fd, iov, (int)n, offset, rwf);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -errno;
+		if (put == 0)
+			return -EIO;
+		vu_iov_skip(&slot->payload, (size_t)put);
+	}
+	return 0;
+}
+
+static int write_file(struct fs_slot *slot, bool may_block)
+{
+	CLEANUP_FILE struct fs_file file = {0};
+	const struct fuse_write_in *in = fs_slot_args(slot);
+	int rwf = 0, r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
+
+	if (r < 0)
+		return r;
+	if (!range_within(in->offset, in->size, INT64_MAX))
+		return -EFBIG;
+	if (!may_block)
+		rwf = in_place(file.handle, &file.handle->inode->volume->no_nowait_write, true);
+	if (rwf < 0)
+		return rwf;
+	r = write_all(slot, file.fd, rwf);
+	if (r == -EOPNOTSUPP && rwf) {
+		atomic_store_explicit(
+			&file.handle->inode->volume->no_nowait_write, true, memory_order_relaxed);
+		r = -EAGAIN;
+	}
+	return r;
+}
+
+static void finish_write(struct fs_slot *slot, int r)
+{
+	const struct fuse_write_in *in = fs_slot_args(slot);
+	struct fuse_write_out out = {.size = in->size - (uint32_t)slot->payload.left};
+
+	fs_answer(slot, out.size ? 0 : r, &out, sizeof(out));
+}
+
+static void write_on(struct fs_slot *slot)
+{
+	finish_write(slot, write_file(slot, true));
+}
+
+void op_write_buf(fuse_req_t req, fuse_ino_t nodeid, struct fuse_bufvec *data, off_t offset,
+	struct fuse_file_info *fi)
+{
+	struct fs_slot *slot = fs_slot_claim(req);
+	int r = write_file(slot, false);
+
+	if (r == -EAGAIN)
+		fs_slot_defer(slot, write_on);
+	else
+		finish_write(slot, r);
+}
+
+/*
+ * The guest closed one of its fds: closing one of ours makes network file systems say now what
+ * went wrong with data that was written.
+ */
+static int flush_file(struct fs_slot *slot, bool may_block)
+{
+	CLEANUP_FILE struct fs_file file = {0};
+	const struct fuse_flush_in *in = fs_slot_args(slot);
+	int copy, r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
+
+	if (r < 0 || (file.handle->flags & O_ACCMODE) == O_RDONLY)
+		return r;
+	if (!may_block && file.handle->inode->volume->remote)
+		return -EAGAIN;
+	copy = fcntl(file.fd, F_DUPFD_CLOEXEC, 0);
+	if (copy < 0)
+		return -errno;
+	return close(copy) < 0 && errno != EINTR ? -errno : 0;
+}
+
+static void flush_on(struct fs_slot *slot)
+{
+	fs_reply_err(slot, flush_file(slot, true));
+}
+
+void op_flush(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
+{
+	struct fs_slot *slot = fs_slot_claim(req);
+	int r = flush_file(slot, false);
+
+	if (r == -EAGAIN)
+		fs_slot_defer(slot, flush_on);
+	else
+		fs_reply_err(slot, r);
+}
+
+/* RELEASE and RELEASEDIR. */
+void op_release(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
+{
+	struct fs_slot *slot = fs_slot_claim(req);
+	const struct fuse_release_in *in = fs_slot_args(slot);
+
+	fs_reply_err(slot, fs_handle_release(fs_tree_of(slot), in->fh, slot->header.nodeid));
+}
+
+static int sync_file(struct fs_slot *slot)
+{
+	CLEANUP_FILE struct fs_file file = {0};
+	const struct fuse_fsync_in *in = fs_slot_args(slot);
+	int r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
+
+	if (r < 0)
+		return r;
+	do {
+		r = in->fsync_flags & FUSE_FSYNC_FDATASYNC ? fdatasync(file.fd) : fsync(file.fd);
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
+/* FSYNC and FSYNCDIR; always on a thread that may block (shape.h). */
+void op_fsync(fuse_req_t req, fuse_ino_t nodeid, int datasync, struct fuse_file_info *fi)
+{
+	struct fs_slot *slot = fs_slot_claim(req);
+
+	fs_reply_err(slot, sync_file(slot));
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Gate 3: the table of FUSE requests, and the check of one against its row. */
+#include "fuse/shape.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/fuse.h>
+#include <string.h>
+
+#include "fuse/slot.h"
+#include "vhostuser/checked.h"
+
+#define SILENT FS_SHAPE_SILENT
+#define DEFER  FS_SHAPE_DEFER
+#define READS  FS_SHAPE_READS
+#define LISTS  FS_SHAPE_LISTS
+
+/* INIT begins with major and minor, whatever its version: 8 bytes. */
+/* clang-format off */
+#define IN(type)  sizeof(struct fuse_##type##_in)
+#define OUT(type) sizeof(struct fuse_##type##_out)
+
+#define CARRIED(X) \
+/*	  opcode           arguments       names tail      least answer            flags */ \
+	X(LOOKUP,          0,                   1, NONE,    OUT(entry),             0) \
+	X(FORGET,          IN(forget),          0, NONE,    0,                      SILENT) \
+	X(GETATTR,         IN(getattr),         0, NONE,    OUT(attr),              0) \
+	X(SETATTR,         IN(setattr),         0, NONE,    OUT(attr),              0) \
+	X(READLINK,        0,                   0, NONE,    0,                      0) \
+	X(SYMLINK,         0,                   1, TARGET,  OUT(entry),             0) \
+	X(MKNOD,           IN(mknod),           1, NONE,    OUT(entry),             0) \
+	X(MKDIR,           IN(mkdir),           1, NONE,    OUT(entry),             0) \
+	X(UNLINK,          0,                   1, NONE,    0,                      0) \
+	X(RMDIR,           0,                   1, NONE,    0,                      0) \
+	X(RENAME,          IN(rename),          2, NONE,    0,                      0) \
+	X(LINK,            IN(link),            1, NONE,    OUT(entry),             0) \
+	X(OPEN,            IN(open),            0, NONE,    OUT(open),              0) \
+	X(READ,            IN(read),            0, NONE,    0,                      READS) \
+	X(WRITE,           IN(write),           0, DATA,    OUT(write),             0) \
+	X(STATFS,          0,                   0, NONE,    OUT(statfs),            0) \
+	X(RELEASE,         IN(release),         0, NONE,    0,                      0) \
+	X(FSYNC,           IN(fsync),           0, NONE,    0,                      DEFER) \
+	X(FLUSH,           IN(flush),           0, NONE,    0,                      0) \
+	X(INIT,            8,                   0, ANY,     0,                      0) \
+	X(OPENDIR,         IN(open),            0, NONE,    OUT(open),              0) \
+	X(READDIR,         IN(read),            0, NONE,    0,                      READS | LISTS) \
+	X(RELEASEDIR,      IN(release),         0, NONE,    0,                      0) \
+	X(FSYNCDIR,        IN(fsync),           0, NONE,    0,                      DEFER) \
+	X(ACCESS,          IN(access),          0, NONE,    0,                      0) \
+	X(CREATE,          IN(create),          1, NONE,    OUT(entry) + OUT(open), 0) \
+	X(INTERRUPT,       IN(interrupt),       0, NONE,    0,                      SILENT) \
+	X(DESTROY,         0,                   0, NONE,    0,                      0) \
+	X(BATCH_FORGET,    IN(batch_forget),    0, FORGETS, 0,                      SILENT) \
+	X(FALLOCATE,       IN(fallocate),       0, NONE,    0,                      DEFER) \
+	X(READDIRPLUS,     IN(read),            0, NONE,    0,                      READS | LISTS) \
+	X(RENAME2,         IN(rename2),         2, NONE,    0,                      0) \
+	X(LSEEK,           IN(lseek),           0, NONE,    OUT(lseek),             0) \
+	X(COPY_FILE_RANGE, IN(copy_file_range), 0, NONE,    OUT(write),             DEFER) \
+	X(SYNCFS,          IN(syncfs),          0, NONE,    0,                      DEFER)
+/* clang-format on */
+
+/* Known and not carried: ENOSYS. A header with an opcode in neither list draws a warning below. */
+#define ABSENT(X)                                                                                  \
+	X(SETXATTR)                                                                                \
+	X(GETXATTR)                                                                                \
+	X(LISTXATTR)                                                                               \
+	X(REMOVEXATTR)                                                                             \
+	X(GETLK)                                                                                   \
+	X(SETLK)                                                                                   \
+	X(SETLKW)                                                                                  \
+	X(BMAP)                                                                                    \
+	X(IOCTL)                                                                                   \
+	X(POLL)                                                                                    \
+	X(NOTIFY_REPLY)                                                                            \
+	X(SETUPMAPPING)                                                                            \
+	X(REMOVEMAPPING)                                                                           \
+	X(TMPFILE)
+
+#if FUSE_KERNEL_MINOR_VERSION >= 39
+#define ABSENT_39(X) X(STATX)
+#else
+#define ABSENT_39(X)
+#endif
+
+#if FUSE_KERNEL_MINOR_VERSION >= 45
+#define ABSENT_45(X) X(COPY_FILE_RANGE_64)
+#else
+#define ABSENT_45(X)
+#endif
+
+static const struct fs_shape shapes[] = {
+#define ROW(op, args_, names_, tail_, answer_, flags_)                                             \
+	[FUSE_##op] = {                                                                            \
+		.carried = true,                                                                   \
+		.names = (names_),                                                                 \
+		.tail = FS_TAIL_##tail_,                                                           \
+		.flags = (flags_),                                                                 \
+		.args = (args_),                                                                   \
+		.answer = (answer_),                                                               \
+	},
+	CARRIED(ROW)
+#undef ROW
+};
+
+const struct fs_shape *fs_shape_find(uint32_t opcode)
+{
+	if (opcode >= ARRAY_SIZE(shapes) || !shapes[opcode].carried)
+		return NULL;
+	return &shapes[opcode];
+}
+
+/* Every opcode of the header must be a case here: -Wswitch-enum sees to it. */
+const char *fs_opcode_name(uint32_t opcode)
+{
+	switch ((enum fuse_opcode)opcode) {
+#define CASE(op, ...)                                                                              \
+	case FUSE_##op:                                                                            \
+		return #op;
+		CARRIED(CASE)
+		ABSENT(CASE)
+		ABSENT_39(CASE)
+		ABSENT_45(CASE)
+#undef CASE
+	case CUSE_INIT:
+	case CUSE_INIT_BSWAP_RESERVED:
+	case FUSE_INIT_BSWAP_RESERVED:
+		break;
+	}
+	return "?";
+}
+
+int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied)
+{
+	size_t most = shape->args + (size_t)shape->names * PATH_MAX;
+	bool named = shape->names > 0;
+
+	*copied = len;
+	if (len < shape->args)
+		return -EINVAL;
+	switch ((enum fs_tail)shape->tail) {
+	case FS_TAIL_NONE:
+		break;
+	case FS_TAIL_TARGET:
+		most += PATH_MAX;
+		break;
+	case FS_TAIL_FORGETS:
+		most = FS_COPY_MAX - sizeof(struct fuse_in_header);
+		break;
+	case FS_TAIL_DATA:
+		*copied = shape->args;
+		return 0;
+	case FS_TAIL_ANY:
+		*copied = MIN(len, sizeof(struct fuse_init_in));
+		return 0;
+	}
+	if (len > most)
+		return named ? -ENAMETOOLONG : -EINVAL;
+	return 0;
+}
+
+/* One name at *pos, which moves past its NUL: a single component that means a child. */
+static int check_name(const char **pos, const char *end)
+{
+	const char *name = *pos;
+	const char *nul = memchr(name, '\0', (size_t)(end - name));
+
+	if (!nul || nul == name)
+		return -EINVAL;
+	if (nul - name > NAME_MAX)
+		return -ENAMETOOLONG;
+	if (memchr(name, '/', (size_t)(nul - name)) || !strcmp(name, ".") || !strcmp(name, ".."))
+		return -EINVAL;
+	*pos = nul + 1;
+	return 0;
+}
+
+static int check_target(const char **pos, const char *end)
+{
+	const char *nul = memchr(*pos, '\0', (size_t)(end - *pos));
+
+	if (!nul)
+		return -EINVAL;
+	if (nul == *pos)
+		return -ENOENT;
+	if (nul - *pos >= PATH_MAX)
+		return -ENAMETOOLONG;
+	*pos = nul + 1;
+	return 0;
+}
+
+static int check_forgets(const void *args, size_t tail_len)
+{
+	struct fuse_batch_forget_in in;
+	uint64_t size;
+
+	memcpy(&in, args, sizeof(in));
+	if (mul_overflows(in.count, sizeof(struct fuse_forget_one), &size) || size != tail_len)
+		return -EINVAL;
+	return 0;
+}
+
+static int check_data(const void *args, size_t tail_len)
+{
+	struct fuse_write_in in;
+
+	memcpy(&in, args, sizeof(in));
+	return in.size <= tail_len ? 0 : -EINVAL;
+}
+
+int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len)
+{
+	const char *pos = (const char *)args + shape->args;
+	const char *end = (const char *)args + len;
+	int r = 0;
+
+	for (unsigned int i = 0; i < shape->names && r == 0; i++)
+		r = check_name(&pos, end);
+	if (r < 0)
+		return r;
+	switch ((enum fs_tail)shape->tail) {
+	case FS_TAIL_NONE:
+		break;
+	case FS_TAIL_TARGET:
+		r = check_target(&pos, end);
+		break;
+	case FS_TAIL_FORGETS:
+		return check_forgets(args, (size_t)(end - pos));
+	case FS_TAIL_DATA:
+		return check_data(args, (size_t)(end - pos));
+	case FS_TAIL_ANY:
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	return pos == end ? 0 : -EINVAL;
+}

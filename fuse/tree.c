@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From names to inodes: lookups, and what renames and removals do to what we remember.
+ *
+ * A lookup asks for the name's attributes first. If their identity is that of a known inode, that
+ * is the answer, and nothing was opened. Else the object is opened (O_PATH), and what the fd says
+ * is believed: between the two the host may have changed what the name means.
+ */
+#include "fuse/inode.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse/cred.h"
+#include "fuse/handle.h"
+#include "fuse/walk.h"
+#include "vhostuser/fd.h"
+#include "vhostuser/log.h"
+
+/* Spreads the epochs over the generations (the golden ratio). */
+#define EPOCH_STEP 0x9e3779b1u
+
+static int open_root(struct fs_tree *tree)
+{
+	struct fs_inode *root = tree->root;
+	struct statx stx;
+	int r;
+
+	root->fd = fs_open_beneath(tree->config.root_fd, ".", O_PATH | O_DIRECTORY, 0);
+	if (root->fd < 0) {
+		r = root->fd;
+		root->fd = -1;
+		return r;
+	}
+	root->sticky = true;
+	root->pins = 1;
+	tree->fds_used++;
+	tree->fds_lasting++;
+	r = fs_stat_at(root->fd, "", &stx);
+	if (r < 0)
+		return r;
+	root->ino = stx.stx_ino;
+	return fs_volume_obtain(tree, &stx, root->fd, &root->volume);
+}
+
+int fs_tree_new(const struct fs_config *config, uint32_t epoch, struct fs_tree **tree)
+{
+	struct fs_tree *fresh = calloc(1, sizeof(*fresh));
+	int r;
+
+	if (!fresh)
+		return -ENOMEM;
+	fresh->config = *config;
+	fresh->generation = epoch * EPOCH_STEP;
+	fresh->can_switch = fs_cred_usable();
+	pthread_mutex_init(&fresh->lock, NULL);
+	r = fs_inodes_init(fresh);
+	if (r == 0)
+		r = fs_handles_init(fresh);
+	if (r == 0)
+		r = open_root(fresh);
+	if (r < 0) {
+		fs_tree_free(fresh);
+		return r;
+	}
+	*tree = fresh;
+	return 0;
+}
+
+void fs_tree_free(struct fs_tree *tree)
+{
+	if (!tree)
+		return;
+	fs_handles_fini(tree);
+	fs_inodes_fini(tree);
+	fs_volumes_free(tree);
+	pthread_mutex_destroy(&tree->lock);
+	free(tree);
+}
+
+static int found_at(struct fs_found *found, int dirfd, const char *name)
+{
+	int r = fs_stat_at(dirfd, name, &found->stx);
+
+	found->fhandle = NULL;
+	if (r == 0 && !(found->stx.stx_mask & STATX_BTIME))
+		found->fhandle = fs_fhandle_new(dirfd, name);
+	return r;
+}
+
+/* tree->lock held, also on return. Counts the lookup and returns the parent to be put. */
+static struct fs_inode *admit(
+	struct fs_tree *tree, struct fs_inode *inode, struct fs_inode *parent, const char *name)
+{
+	fs_inode_count(inode);
+	return fs_inode_place(tree, inode, parent, name);
+}
+
+/* Looks among the known ones. NULL when what was found is new. */
+static struct fs_inode *recognise(struct fs_tree *tree, const struct fs_found *found,
+	struct fs_inode *parent, const char *name)
+{
+	struct fs_inode *inode, *former = NULL;
+
+	pthread_mutex_lock(&tree->lock);
+	inode = fs_inode_find(tree, found);
+	if (inode)
+		former = admit(tree, inode, parent, name);
+	pthread_mutex_unlock(&tree->lock);
+	fs_inode_put(tree, former);
+	return inode;
+}
+
+/*
+ * Enters what `fd` shows. The file handle is consumed; so is the fd, with its room, when it is the
+ * `own` O_PATH one.
+ */
+static int enter(struct fs_tree *tree, struct fs_found *found, int fd, bool own,
+	struct fs_inode *parent, const char *name, struct fs_inode **inode)
+{
+	struct fs_inode *former = NULL;
+	struct fs_volume *volume;
+	int surplus = own ? fd : -1, r = fs_volume_obtain(tree, &found->stx, fd, &volume);
+
+	if (r == 0 && volume->fhandles && !found->fhandle)
+		found->fhandle = fs_fhandle_new(fd, "");
+	pthread_mutex_lock(&tree->lock);
+	*inode = r < 0 ? NULL : fs_inode_find(tree, found);
+	if (r == 0 && !*inode) {
+		r = fs_inode_add(tree, volume, &found->stx, found->fhandle, inode);
+		found->fhandle = NULL;
+	}
+	if (r == 0) {
+		if (own)
+			surplus = fs_inode_fd_adopt(tree, *inode, fd);
+		former = admit(tree, *inode, parent, name);
+	} else if (own) {
+		tree->fds_used--;
+	}
+	pthread_mutex_unlock(&tree->lock);
+	free(found->fhandle);
+	fs_inode_put(tree, former);
+	fd_close(&surplus);
+	return r;
+}
+
+int fs_tree_enter(struct fs_tree *tree, struct fs_inode *parent, const char *name, int fd,
+	struct fs_entry *entry)
+{
+	struct fs_found found;
+	int r = found_at(&found, fd, "");
+
+	if (r < 0)
+		return r;
+	entry->stx = found.stx;
+	return enter(tree, &found, fd, false, parent, name, &entry->inode);
+}
+
+static int discover(struct fs_tree *tree, struct fs_inode *parent, int parent_fd, const char *name,
+	struct fs_entry *entry)
+{
+	struct fs_found found;
+	int fd, r = fs_fds_reserve(tree, FS_FD_PATH);
+
+	if (r < 0)
+		return r;
+	fd = fs_open_beneath(parent_fd, name, O_PATH, 0);
+	r = fd < 0 ? fd : found_at(&found, fd, "");
+	if (r < 0) {
+		fs_fds_release(tree, FS_FD_PATH);
+		if (fd >= 0)
+			fd_close(&fd);
+		return r;
+	}
+	entry->stx = found.stx;
+	return enter(tree, &found, fd, true, parent, name, &entry->inode);
+}
+
+int fs_tree_lookup(struct fs_tree *tree, struct fs_inode *parent, int parent_fd, const char *name,
+	struct fs_entry *entry)
+{
+	struct fs_found found;
+	int r = found_at(&found, parent_fd, name);
+
+	if (r < 0)
+		return r;
+	entry->inode = recognise(tree, &found, parent, name);
+	entry->stx = found.stx;
+	free(found.fhandle);
+	return entry->inode ? 0 : discover(tree, parent, parent_fd, name, entry);
+}
+
+struct fs_loss fs_tree_lose(struct fs_tree *tree, int parent_fd, const char *name)
+{
+	struct fs_loss loss = {0};
+	struct fs_found found;
+
+	if (found_at(&found, parent_fd, name) < 0)
+		return loss;
+	pthread_mutex_lock(&tree->lock);
+	loss.inode = fs_inode_find(tree, &found);
+	pthread_mutex_unlock(&tree->lock);
+	free(found.fhandle);
+	loss.last = S_ISDIR(found.stx.stx_mode) || found.stx.stx_nlink <= 1;
+	/* Opened now, while there is a way; without room the inode may become unreachable. */
+	if (loss.inode && fs_inode_fd_get(tree, loss.inode) < 0) {
+		fs_inode_put(tree, loss.inode);
+		loss.inode = NULL;
+	}
+	return loss;
+}
+
+void fs_tree_lost(struct fs_tree *tree, const struct fs_loss *loss, struct fs_inode *parent,
+	const char *name, bool lost)
+{
+	struct fs_inode *inode = loss->inode;
+	bool stranded = loss->last;
+
+	if (!inode)
+		return;
+	if (lost && !fs_inode_by_fhandle(inode)) {
+		pthread_mutex_lock(&tree->lock);
+		stranded |= inode->parent == parent && inode->name && !strcmp(inode->name, name);
+		pthread_mutex_unlock(&tree->lock);
+	}
+	if (!lost || !stranded || !fs_inode_fd_stick(tree, inode))
+		fs_inode_fd_put(tree, inode);
+	fs_inode_put(tree, inode);
+}
+
+void fs_tree_moved(struct fs_tree *tree, struct fs_inode *parent, int parent_fd, const char *name)
+{
+	struct fs_inode *inode, *former = NULL;
+	struct fs_found found;
+
+	if (found_at(&found, parent_fd, name) < 0)
+		return;
+	pthread_mutex_lock(&tree->lock);
+	inode = fs_inode_find(tree, &found);
+	if (inode)
+		former = fs_inode_place(tree, inode, parent, name);
+	pthread_mutex_unlock(&tree->lock);
+	free(found.fhandle);
+	fs_inode_put(tree, former);
+	fs_inode_put(tree, inode);
+}
