@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The virtio-fs device.
+ *
+ * Theory of operation. A device is made for a connection and goes with it; only the file system
+ * service behind it stays. Queue objects are made when their ring starts first, so that a guest
+ * with one request queue costs no more than that. Ending is never waited for: queues detach and
+ * free themselves with their last request (queue.h), and the session is ended in the service.
+ */
+#include "gateway/device.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_fs.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/queue.h"
+#include "vhostuser/checked.h"
+#include "vhostuser/fd.h"
+#include "vhostuser/protocol.h"
+
+#define HIPRIO_QUEUE 0
+
+/*
+ * VIRTIO 5.11.4. notify_buf_size exists only with VIRTIO_FS_F_NOTIFICATION, which we do not offer,
+ * but front-ends read the whole of it.
+ */
+struct config_space {
+	struct virtio_fs_config fs;
+	uint32_t notify_buf_size;
+} __attribute__((packed));
+WIRE_SIZE(struct config_space, 44);
+WIRE_OFFSET(struct config_space, notify_buf_size, 40);
+
+struct gw_device {
+	struct gw_device_config config;
+	struct gw_queue *queues[GW_QUEUES_MAX]; /* NULL: its ring was never started */
+};
+
+static void submit(void *fs, struct fs_io *io)
+{
+	fs_submit(fs, io);
+}
+
+static void on_stopped(void *ctx, unsigned int index, uint16_t base)
+{
+	struct gw_device *device = ctx;
+
+	device->config.ring_stopped(device->config.ctx, index, base);
+}
+
+static int queue_of(struct gw_device *device, unsigned int index, struct gw_queue **queue)
+{
+	const struct gw_queue_config config = {
+		.index = index,
+		.hiprio = index == HIPRIO_QUEUE,
+		.submit = submit,
+		.fs = device->config.fs,
+		.stopped = on_stopped,
+		.device = device,
+		.watch = device->config.watch,
+	};
+	int r = 0;
+
+	if (!device->queues[index])
+		r = gw_queue_new(&config, &device->queues[index]);
+	*queue = device->queues[index];
+	return r;
+}
+
+static int ring_start(void *ctx, unsigned int index, const struct vq_config *config,
+	struct vu_memory *memory, int kick, int call, int err)
+{
+	CLEANUP_FD int kick_fd = kick;
+	struct gw_queue *queue;
+	int r;
+
+	if (index >= GW_QUEUES_MAX)
+		return -EINVAL;
+	r = queue_of(ctx, index, &queue);
+	if (r)
+		return r;
+	return gw_queue_start(queue, config, memory, fd_steal(&kick_fd), call, err);
+}
+
+static void ring_stop(void *ctx, unsigned int index)
+{
+	struct gw_device *device = ctx;
+
+	gw_queue_stop(device->queues[index]);
+}
+
+static void ring_fds(void *ctx, unsigned int index, int call, int err)
+{
+	struct gw_device *device = ctx;
+
+	gw_queue_set_events(device->queues[index], call, err);
+}
+
+static void ring_kick(void *ctx, unsigned int index, int kick)
+{
+	struct gw_device *device = ctx;
+
+	gw_queue_set_kick(device->queues[index], kick);
+}
+
+static void ring_enable(void *ctx, unsigned int index, bool enable)
+{
+	struct gw_device *device = ctx;
+
+	gw_queue_pause(device->queues[index], !enable);
+}
+
+static void set_memory(void *ctx, struct vu_memory *memory)
+{
+	struct gw_device *device = ctx;
+
+	for (size_t i = 0; i < ARRAY_SIZE(device->queues); i++) {
+		if (device->queues[i])
+			gw_queue_set_memory(device->queues[i], memory);
+	}
+}
+
+static void reset(void *ctx)
+{
+	struct gw_device *device = ctx;
+
+	for (size_t i = 0; i < ARRAY_SIZE(device->queues); i++) {
+		if (device->queues[i])
+			gw_queue_reset(device->queues[i]);
+	}
+	fs_reset(device->config.fs);
+}
+
+static int get_config(void *ctx, uint32_t offset, void *data, uint32_t size)
+{
+	const struct gw_device *device = ctx;
+	struct config_space space = {
+		.fs.num_request_queues = htole32(device->config.request_queues),
+	};
+
+	if (!range_within(offset, size, sizeof(space)))
+		return -EINVAL;
+	if (device->config.tag)
+		memcpy(space.fs.tag, device->config.tag, strnlen(device->config.tag, GW_TAG_MAX));
+	memcpy(data, (const char *)&space + offset, size);
+	return 0;
+}
+
+static const struct vu_backend_ops device_ops = {
+	.ring_start = ring_start,
+	.ring_stop = ring_stop,
+	.ring_fds = ring_fds,
+	.ring_kick = ring_kick,
+	.ring_enable = ring_enable,
+	.memory = set_memory,
+	.reset = reset,
+	.get_config = get_config,
+};
+
+int gw_device_new(const struct gw_device_config *config, struct gw_device **device)
+{
+	*device = calloc(1, sizeof(**device));
+	if (!*device)
+		return -ENOMEM;
+	(*device)->config = *config;
+	return 0;
+}
+
+void gw_device_free(struct gw_device *device)
+{
+	if (!device)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(device->queues); i++)
+		gw_queue_free(device->queues[i]);
+	fs_reset(device->config.fs);
+	free(device);
+}
+
+void gw_device_describe(struct gw_device *device, struct vu_backend_config *config)
+{
+	*config = (struct vu_backend_config){
+		.features = VQ_FEATURES | VU_BIT(VU_F_PROTOCOL_FEATURES),
+		.protocol_features = VU_BIT(VU_PROTOCOL_F_MQ) | VU_BIT(VU_PROTOCOL_F_REPLY_ACK) |
+			VU_BIT(VU_PROTOCOL_F_RESET_DEVICE) |
+			VU_BIT(VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS),
+		.n_queues = GW_QUEUES_MAX,
+		.ops = &device_ops,
+		.ctx = device,
+	};
+	/* Stock vhost-user-fs front-ends have a tag of their own and warn when we offer one. */
+	if (device->config.tag)
+		config->protocol_features |= VU_BIT(VU_PROTOCOL_F_CONFIG);
+}

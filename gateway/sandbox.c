@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Confinement, in stages.
+ *
+ *   initial     options parsed; the share, the socket and /proc/self/fd are open
+ *   root        chroot into the share: no path leads out of it any more
+ *   groups      supplementary groups of whoever started us are dropped
+ *   privileges  capabilities down to the table below, in all sets; no_new_privs
+ *
+ * A file system service for several users must act as each of them, so much remains; what goes is
+ * everything that is not about files: mounting, tracing, the network, modules, the clock.
+ */
+#include "gateway/sandbox.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <grp.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "vhostuser/checked.h"
+#include "vhostuser/log.h"
+
+static const unsigned int service_capabilities[] = {
+	CAP_CHOWN,           /* SETATTR of owners; new files get the guest caller's */
+	CAP_DAC_OVERRIDE,    /* guest root is host root on the share */
+	CAP_DAC_READ_SEARCH, /* open_by_handle_at */
+	CAP_FOWNER,          /* modes and times of others' files */
+	CAP_FSETID,          /* keeping setuid and setgid bits where the guest says so */
+	CAP_SETGID,          /* acting as the guest's caller */
+	CAP_SETUID,          /* the same */
+	CAP_MKNOD,           /* device nodes */
+	CAP_SETFCAP,         /* file capabilities, an extended attribute */
+};
+
+static const unsigned int supervisor_capabilities[] = {
+	CAP_DAC_OVERRIDE, /* the socket's directory may be anybody's */
+};
+
+static int change_root(int root_fd)
+{
+	int r;
+
+	if (fchdir(root_fd) == 0 && chroot(".") == 0)
+		return 0;
+	r = -errno;
+	log_error("sandbox", "cannot chroot into the shared directory: %s%s", strerrordesc_np(-r),
+		r == -EPERM ? "; it takes root (CAP_SYS_CHROOT), or --sandbox none" : "");
+	return r;
+}
+
+static void drop_groups(void)
+{
+	/* A user namespace may forbid this; the groups are then none that matter outside. */
+	if (geteuid() == 0 && setgroups(0, NULL) != 0)
+		log_warn("sandbox", "supplementary groups are kept: %s", strerrordesc_np(errno));
+}
+
+/* Keeps those of the capabilities in the table that the process has, and no other. */
+static int keep_capabilities(const unsigned int *keep, size_t n)
+{
+	bool has[16] = { false };
+	capng_select_t sets;
+	size_t i;
+
+	if (capng_get_caps_process() != 0) {
+		log_error("sandbox", "cannot read the process's capabilities");
+		return -EIO;
+	}
+	/* The bounding set takes CAP_SETPCAP; no_new_privs makes it moot. */
+	sets = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH :
+								     CAPNG_SELECT_CAPS;
+	for (i = 0; i < n && i < ARRAY_SIZE(has); i++)
+		has[i] = capng_have_capability(CAPNG_PERMITTED, keep[i]) == 1;
+	capng_clear(sets);
+	for (i = 0; i < n && i < ARRAY_SIZE(has); i++) {
+		if (has[i])
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, keep[i]);
+	}
+	if (capng_apply(sets) != 0) {
+		log_error("sandbox", "cannot drop capabilities");
+		return -EPERM;
+	}
+	return 0;
+}
+
+static int forbid_new_privileges(void)
+{
+	int r;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+		return 0;
+	r = -errno;
+	log_error("sandbox", "no_new_privs: %s", strerrordesc_np(-r));
+	return r;
+}
+
+int gw_sandbox_enter(enum gw_sandbox sandbox, int root_fd)
+{
+	int r = 0;
+
+	static_assert(ARRAY_SIZE(service_capabilities) <= 16, "keep_capabilities has room for 16");
+	if (sandbox == GW_SANDBOX_AUTO)
+		sandbox = geteuid() == 0 ? GW_SANDBOX_CHROOT : GW_SANDBOX_NONE;
+
+	/* libcap-ng finds out about the kernel in /proc, so it has its look before the chroot. */
+	capng_get_caps_process();
+	if (sandbox == GW_SANDBOX_CHROOT)
+		r = change_root(root_fd);
+	if (!r) {
+		drop_groups();
+		r = keep_capabilities(service_capabilities, ARRAY_SIZE(service_capabilities));
+	}
+	return r ? r : forbid_new_privileges();
+}
+
+int gw_sandbox_enter_supervisor(void)
+{
+	int r = keep_capabilities(supervisor_capabilities, ARRAY_SIZE(supervisor_capabilities));
+
+	return r ? r : forbid_new_privileges();
+}

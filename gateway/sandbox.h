@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Confinement: what the service can no longer do once it serves. */
+#pragma once
+
+#include "gateway/options.h"
+
+/*
+ * Confines the calling process, which has one thread: root directory (chroot to the share, which
+ * stays open as root_fd), supplementary groups, capabilities, no_new_privs. -errno: logged.
+ */
+int gw_sandbox_enter(enum gw_sandbox sandbox, int root_fd);
+
+/* What the supervisor drops: all but the right to remove a socket in any directory. */
+int gw_sandbox_enter_supervisor(void);

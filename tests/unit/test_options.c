@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The command line. */
+#include "gateway/options.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "vhostuser/checked.h"
+#include "vhostuser/log.h"
+
+static char why[512];
+
+static int parse(struct gw_options *options, const char *const *args)
+{
+	char *argv[32] = { (char *)(uintptr_t) "virtiofs-gateway" };
+	int argc = 1;
+
+	for (; args[argc - 1]; argc++)
+		argv[argc] = (char *)(uintptr_t)args[argc - 1];
+	why[0] = '\0';
+	return gw_options_parse(options, argc, argv, why, sizeof(why));
+}
+
+#define PARSE(options, ...) parse((options), (const char *const[]){ __VA_ARGS__, NULL })
+
+static void test_defaults(void **state)
+{
+	struct gw_options o;
+
+	assert_int_equal(PARSE(&o, "--shared-dir", "/srv", "--socket-path=/tmp/s"), 0);
+	assert_int_equal(o.action, GW_SERVE);
+	assert_string_equal(o.shared_dir, "/srv");
+	assert_string_equal(o.socket_path, "/tmp/s");
+	assert_null(o.connect);
+	assert_int_equal(o.fd, -1);
+	assert_null(o.tag);
+	assert_int_equal(o.cache, FS_CACHE_AUTO);
+	assert_false(o.readonly);
+	assert_int_equal(o.sandbox, GW_SANDBOX_AUTO);
+	assert_int_equal(o.request_queues, 1);
+	assert_false(o.keep_listening);
+	assert_int_equal(o.log_level, LOG_LEVEL_INFO);
+}
+
+static void test_both_spellings(void **state)
+{
+	struct gw_options o;
+
+	assert_int_equal(PARSE(&o, "--fd", "7", "--shared-dir=/a=b", "--tag=t", "--cache", "never",
+				 "--readonly", "--sandbox=none", "--request-queues", "64",
+				 "--log-level=debug", "--keep-listening"),
+		0);
+	assert_int_equal(o.fd, 7);
+	assert_string_equal(o.shared_dir, "/a=b");
+	assert_string_equal(o.tag, "t");
+	assert_int_equal(o.cache, FS_CACHE_NEVER);
+	assert_true(o.readonly);
+	assert_int_equal(o.sandbox, GW_SANDBOX_NONE);
+	assert_int_equal(o.request_queues, 64);
+	assert_int_equal(o.log_level, LOG_LEVEL_DEBUG);
+	assert_true(o.keep_listening);
+
+	assert_int_equal(PARSE(&o, "--connect", "/tmp/s", "--shared-dir=.", "--sandbox", "chroot",
+				 "--cache=always"),
+		0);
+	assert_string_equal(o.connect, "/tmp/s");
+	assert_int_equal(o.sandbox, GW_SANDBOX_CHROOT);
+	assert_int_equal(o.cache, FS_CACHE_ALWAYS);
+}
+
+/* Each is refused with one line that names what is wrong. */
+static void test_refused(void **state)
+{
+	static const struct {
+		const char *args[5];
+		const char *says;
+	} rows[] = {
+		{ { "--shared-dir=/a" }, "--socket-path" },
+		{ { "--socket-path=/s" }, "--shared-dir" },
+		{ { NULL }, "--shared-dir" },
+		{ { "--shared-dir=/a", "--socket-path=/s", "--fd=3" }, "more than one" },
+		{ { "--shared-dir=/a", "--connect=/s", "--fd=3" }, "more than one" },
+		{ { "--shared-dir" }, "needs a value" },
+		{ { "--shared-dir=" }, "--shared-dir" },
+		{ { "--bogus" }, "'--bogus'" },
+		{ { "--bogus=3" }, "'--bogus'" },
+		{ { "--shared" }, "'--shared'" },
+		{ { "--" }, "'--'" },
+		{ { "-x" }, "'-x'" },
+		{ { "/srv" }, "'/srv'" },
+		{ { "" }, "''" },
+		{ { "--fd", "-1" }, "--fd" },
+		{ { "--fd", "3x" }, "--fd" },
+		{ { "--fd", " 3" }, "--fd" },
+		{ { "--fd", "99999999999999999999" }, "--fd" },
+		{ { "--request-queues", "0" }, "--request-queues" },
+		{ { "--request-queues", "65" }, "--request-queues" },
+		{ { "--cache", "sometimes" }, "never|metadata|auto|always" },
+		{ { "--sandbox", "namespace" }, "none|chroot" },
+		{ { "--log-level", "loud" }, "error|warn|info|debug|off" },
+		{ { "--readonly=yes" }, "no value" },
+		{ { "--tag=" }, "--tag" },
+		{ { "--tag=0123456789012345678901234567890123456" }, "36" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct gw_options o;
+
+		assert_int_equal(parse(&o, rows[i].args), -EINVAL);
+		assert_non_null(strstr(why, rows[i].says));
+		assert_null(strchr(why, '\n'));
+	}
+}
+
+static void test_tag_of_36_bytes(void **state)
+{
+	struct gw_options o;
+
+	assert_int_equal(PARSE(&o, "--shared-dir=/a", "--fd=3",
+				 "--tag=012345678901234567890123456789012345"),
+		0);
+}
+
+static void test_actions(void **state)
+{
+	struct gw_options o;
+
+	assert_int_equal(PARSE(&o, "--help"), 0);
+	assert_int_equal(o.action, GW_HELP);
+	assert_int_equal(PARSE(&o, "--version"), 0);
+	assert_int_equal(o.action, GW_SHOW_VERSION);
+	/* All else is ignored, wrong or not. */
+	assert_int_equal(PARSE(&o, "--bogus", "--fd=x", "--print-capabilities"), 0);
+	assert_int_equal(o.action, GW_CAPABILITIES);
+}
+
+static char *printed(void (*print)(FILE *out))
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	print(out);
+	fclose(out);
+	return text;
+}
+
+static void test_printed(void **state)
+{
+	static const char *const names[] = { "shared-dir", "socket-path", "fd", "connect", "tag",
+		"cache", "readonly", "sandbox", "request-queues", "keep-listening", "log-level",
+		"print-capabilities", "version", "help" };
+	char *text = printed(gw_options_help);
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char option[32];
+
+		snprintf(option, sizeof(option), "\n  --%s", names[i]);
+		assert_non_null(strstr(text, option));
+	}
+	assert_non_null(strstr(text, "Exit status"));
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		assert_true(strlen(line) <= 100);
+	free(text);
+
+	text = printed(gw_options_version);
+	assert_string_equal(text, "virtiofs-gateway " GW_VERSION "\n");
+	free(text);
+	text = printed(gw_options_capabilities);
+	assert_non_null(strstr(text, "\"type\": \"fs\""));
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_both_spellings),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_tag_of_36_bytes),
+		cmocka_unit_test(test_actions),
+		cmocka_unit_test(test_printed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
