@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The dialects of DAX window messages: wire structs, codecs, and the table that joins them. */
+/*
+ * The dialects of DAX window messages: wire structs, codecs, and the table that joins them.
+ *
+ * There is no state: the table is constant, and the codecs copy between entries and bytes. What a
+ * dialect does not know of an entry (a file offset in an UNMAP) is carried as it is.
+ */
 #include "dax/dialect.h"
 
 #include <errno.h>

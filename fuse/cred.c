@@ -76,7 +76,7 @@ bool fs_cred_usable(void)
 {
 	const uint64_t needed = CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID);
 	static _Atomic bool said;
-	struct caps caps;
+	struct caps caps = {0};
 
 	if (geteuid() == 0 && caps_get(&caps) == 0 && (caps.effective & needed) == needed)
 		return true;

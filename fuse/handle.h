@@ -47,6 +47,7 @@ struct fs_handle {
 	struct fs_dirbuf *dirbuf; /* NULL: none */
 };
 
+/* An empty table of open files. -ENOMEM. */
 int fs_handles_init(struct fs_tree *tree);
 /* True when one is open. No request may be at work. */
 bool fs_handles_any(const struct fs_tree *tree);

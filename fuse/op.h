@@ -53,7 +53,9 @@ struct fs_held {
 	struct fs_inode *inode; /* NULL: nothing to give back */
 };
 
+/* -ESTALE for a nodeid that is none (any more). */
 int fs_held_get(const struct fs_slot *slot, uint64_t nodeid, struct fs_held *held);
+/* Gives it back; nothing to do for one that was never got. */
 void fs_held_put(struct fs_held *held);
 #define CLEANUP_HELD __attribute__((cleanup(fs_held_put)))
 

@@ -6,7 +6,7 @@
  * is the answer, and nothing was opened. Else the object is opened (O_PATH), and what the fd says
  * is believed: between the two the host may have changed what the name means.
  */
-#include "fuse/inode.h"
+#include "fuse/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 
 #include "fuse/cred.h"
 #include "fuse/handle.h"
+#include "fuse/inode.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
 #include "vhostuser/log.h"

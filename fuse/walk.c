@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Steps on the shared directory: openat2, reopening, statx.
+ *
+ * Every path goes through openat2 with RESOLVE_BENEATH and no links. Where the kernel or a filter
+ * hides that call, which is learned once and remembered for all threads, a path is walked one
+ * component at a time with O_NOFOLLOW, to the same end.
  */
 #include "fuse/walk.h"
 

@@ -22,10 +22,11 @@ int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
  */
 int fs_reopen(int proc_fd, int fd, int flags);
 
-/* The name of `fd` within /proc/self/fd, for system calls that take (proc_fd, name). */
 struct fs_fd_name {
 	char text[16];
 };
+
+/* The name of `fd` within /proc/self/fd, for system calls that take (proc_fd, name). */
 struct fs_fd_name fs_fd_name(int fd);
 
 /*

@@ -52,6 +52,7 @@ int vu_frontend_recv(struct vu_frontend *fe, struct vu_header *header, void *pay
 
 /* ---- message level: each checks the answer's code, flags (exactly 0x5) and size ---- */
 
+/* A message without a payload that is answered by a u64. */
 int vu_frontend_get_u64(struct vu_frontend *fe, uint32_t code, uint64_t *value);
 /* A message without an answer of its own, by vu_frontend_request(). */
 int vu_frontend_set_u64(struct vu_frontend *fe, uint32_t code, uint64_t value);
@@ -99,6 +100,7 @@ int vu_frontend_ring_stop(struct vu_frontend *fe, unsigned int index, uint16_t *
 /* Starts a stopped ring where it stood. */
 int vu_frontend_ring_resume(struct vu_frontend *fe, unsigned int index, uint16_t base);
 
+/* GET_CONFIG: `size` bytes of the config space (at most VU_CONFIG_MAX) from `offset`. */
 int vu_frontend_get_config(struct vu_frontend *fe, uint32_t offset, void *data, uint32_t size);
 
 /*

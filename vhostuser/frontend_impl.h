@@ -40,5 +40,7 @@ static inline bool fe_negotiated(const struct vu_frontend *fe, enum vu_protocol_
 int fe_call(struct vu_frontend *fe, uint32_t code, const void *payload, uint32_t size, void *reply,
 	size_t reply_size);
 
+/* What vu_frontend_free() gives back: memory slots and rings. */
 void fe_memory_fini(struct vu_frontend *fe);
+/* See above. */
 void fe_rings_fini(struct vu_frontend *fe);

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "fs_fixture.h"
+#include "tests/unit/fs_fixture.h"
 
 #include <dirent.h>
 #include <linux/capability.h>

@@ -2,7 +2,7 @@
 /*
  * Credentials: taken on, given back, on one thread alone.
  */
-#include "fs_client.h"
+#include "tests/unit/fs_client.h"
 
 #include <semaphore.h>
 #include <sys/wait.h>

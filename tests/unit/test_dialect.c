@@ -54,7 +54,8 @@ static void test_eight_image(void **state)
 	size_t size;
 
 	(void)state;
-	assert_int_equal(dax_encode(dax_dialect_find("seed"), DAX_OP_MAP, entries, 2, bytes, &size), 0);
+	assert_int_equal(
+		dax_encode(dax_dialect_find("seed"), DAX_OP_MAP, entries, 2, bytes, &size), 0);
 	assert_int_equal(size, 256);
 	assert_int_equal(le64_at(bytes, 0), 0x11);
 	assert_int_equal(le64_at(bytes, 8), 0x44);
@@ -117,7 +118,8 @@ static void round_trip(const struct dax_dialect *dialect, enum dax_op op, size_t
 	fill(in, n, DAX_READ | DAX_WRITE);
 	assert_int_equal(dax_encode(dialect, op, in, n, bytes, &size), 0);
 	assert_int_equal(dax_decode(dialect, dax_dialect_code(dialect, op), bytes, size, &decoded,
-				 out, &n_out), 0);
+				 out, &n_out),
+		0);
 	assert_int_equal(decoded, op);
 	assert_int_equal(n_out, n);
 	for (size_t i = 0; i < n; i++) {
@@ -154,19 +156,25 @@ static void test_encode_refuses(void **state)
 		const struct dax_dialect *dialect = dax_dialect_find(names[d]);
 
 		fill(entries, ARRAY_SIZE(entries), DAX_READ);
-		assert_int_equal(dax_encode(dialect, DAX_OP_MAP, entries, 0, bytes, &size), -EINVAL);
+		assert_int_equal(
+			dax_encode(dialect, DAX_OP_MAP, entries, 0, bytes, &size), -EINVAL);
 		assert_int_equal(dax_encode(dialect, DAX_OP_MAP, entries,
-					 dax_dialect_batch(dialect) + 1, bytes, &size), -EINVAL);
+					 dax_dialect_batch(dialect) + 1, bytes, &size),
+			-EINVAL);
 		entries[0].len = 0;
-		assert_int_equal(dax_encode(dialect, DAX_OP_MAP, entries, 1, bytes, &size), -EINVAL);
+		assert_int_equal(
+			dax_encode(dialect, DAX_OP_MAP, entries, 1, bytes, &size), -EINVAL);
 		entries[0].len = UINT64_MAX;
-		assert_int_equal(dax_encode(dialect, DAX_OP_MAP, entries, 1, bytes, &size), -EINVAL);
+		assert_int_equal(
+			dax_encode(dialect, DAX_OP_MAP, entries, 1, bytes, &size), -EINVAL);
 		entries[0] = (struct dax_entry){0, 0, 4096, 4};
-		assert_int_equal(dax_encode(dialect, DAX_OP_MAP, entries, 1, bytes, &size), -EINVAL);
+		assert_int_equal(
+			dax_encode(dialect, DAX_OP_MAP, entries, 1, bytes, &size), -EINVAL);
 	}
 	assert_int_equal(dax_encode(dax_dialect_find("seed"), DAX_OP_IO, entries, 1, bytes, &size),
 		-EOPNOTSUPP);
-	assert_int_equal(dax_encode(dax_dialect_find("shmem"), DAX_OP_SYNC, entries, 1, bytes, &size),
+	assert_int_equal(
+		dax_encode(dax_dialect_find("shmem"), DAX_OP_SYNC, entries, 1, bytes, &size),
 		-EOPNOTSUPP);
 }
 
@@ -195,7 +203,8 @@ static void test_decode_hostile(void **state)
 				    &op, entries, &n)) {
 				assert_true(n >= 1 && n <= dax_dialect_batch(dialect));
 				for (size_t i = 0; i < n; i++)
-					assert_true(entries[i].len <= UINT64_MAX - entries[i].fd_offset);
+					assert_true(entries[i].len <=
+						    UINT64_MAX - entries[i].fd_offset);
 			}
 			free(bytes);
 		}

@@ -3,7 +3,7 @@
  * The service from outside: hostile requests, and sessions that come and go under requests in
  * flight. Files and their contents are test_ops.c's.
  */
-#include "fs_fixture.h"
+#include "tests/unit/fs_fixture.h"
 
 #include "fuse/core.h"
 #include "fuse/shape.h"

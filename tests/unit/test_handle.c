@@ -2,7 +2,7 @@
 /*
  * Open files: fhs, references, and the inode that each one holds.
  */
-#include "fs_fixture.h"
+#include "tests/unit/fs_fixture.h"
 
 #include <sys/stat.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* INIT: every version, the flags of each cache mode, sizes, byte order. */
-#include "fs_fixture.h"
+#include "tests/unit/fs_fixture.h"
 
 #include "fuse/init.h"
 

@@ -2,7 +2,7 @@
 /*
  * The tree's inodes: counts against a naive model, nodeids that go stale, threads all over it.
  */
-#include "fs_fixture.h"
+#include "tests/unit/fs_fixture.h"
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>

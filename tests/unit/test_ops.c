@@ -2,7 +2,7 @@
 /*
  * Operations on names and attributes, each compared with what the host says.
  */
-#include "fs_client.h"
+#include "tests/unit/fs_client.h"
 
 static int setup(void **state)
 {

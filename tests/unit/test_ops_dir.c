@@ -2,7 +2,7 @@
 /*
  * READDIR and READDIRPLUS: whole listings, whatever the buffers' size and whatever comes and goes.
  */
-#include "fs_client.h"
+#include "tests/unit/fs_client.h"
 
 #define MANY 3000
 

@@ -2,7 +2,7 @@
 /*
  * Operations on open files: data in and out, errors in the middle, and what is handed over.
  */
-#include "fs_client.h"
+#include "tests/unit/fs_client.h"
 
 #define BIG (100 * 1024)
 

@@ -3,7 +3,7 @@
  * Finding inodes again whose fds were evicted: with file handles, and (the right to open them taken
  * away) by parent and name. Few fds are allowed, so that every way is gone.
  */
-#include "fs_client.h"
+#include "tests/unit/fs_client.h"
 
 #define FEW   24
 #define DIRS  12

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Answers: what arrives in the guest's buffers, whatever their size and shape. */
-#include "fs_fixture.h"
+#include "tests/unit/fs_fixture.h"
 
 #include "fuse/core.h"
 #include "fuse/reply.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Sessions: what they own, their references and epochs, and libfuse's answers on the pair. */
-#include "fs_fixture.h"
+#include "tests/unit/fs_fixture.h"
 
 #include <fuse_lowlevel.h>
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Gate 3's table and its check, with arguments that end right before an inaccessible page. */
-#include "fs_fixture.h"
+#include "tests/unit/fs_fixture.h"
 
 #include <limits.h>
 

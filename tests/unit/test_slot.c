@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The table of slots: indices, reuse, bounds, big copies, many threads. */
-#include "fs_fixture.h"
+#include "tests/unit/fs_fixture.h"
 
 #include "fuse/core.h"
 #include "fuse/slot.h"
