@@ -150,29 +150,51 @@ static int create_new(struct fs_slot *slot, const struct fs_node *parent, const 
 	return fd;
 }
 
-/* The name and its open file are one answer: when the second fails, the first is taken back. */
-static int register_open(
-	struct fs_node *parent, struct fs_entry *entry, int fd, int flags, struct created *out)
+/* Somebody else made it: opens what is there. Its attributes are those after O_TRUNC. */
+static int open_existing(
+	struct fs_node *parent, const char *name, int flags, struct fs_entry *entry)
 {
 	struct fs_tree *tree = parent->tree;
-	int r;
+	uint64_t nodeid;
+	int fd, r = fs_tree_lookup(tree, parent->inode, parent->fd, name, entry);
 
-	if (fd >= 0)
-		r = fs_handle_add(tree, entry->inode, fd, flags, &out->open.fh);
-	else
-		r = fs_handle_open(tree, entry->inode, flags, &out->open.fh);
-	fs_entry_fill(tree, entry, &out->entry);
 	if (r < 0)
-		fs_inode_forget(tree, out->entry.nodeid, 1);
-	out->open.open_flags = fs_open_answer(tree->config.cache, false);
+		return r;
+	fd = entry->inode->type == S_IFDIR ? -EISDIR : fs_inode_open(tree, entry->inode, flags);
+	r = fd < 0 ? fd : fs_stat_at(fd, "", &entry->stx);
+	if (r == 0)
+		return fd;
+	fd_close(&fd);
+	nodeid = entry->inode->nodeid;
+	fs_inode_put(tree, entry->inode);
+	fs_inode_forget(tree, nodeid, 1);
 	return r;
 }
 
+/* An fd of the file, made or found, and its entry; or -errno. */
+static int create_or_open(struct fs_slot *slot, struct fs_node *parent, const char *name, int flags,
+	struct fs_entry *entry)
+{
+	const struct fuse_create_in *in = fs_slot_args(slot);
+	int r, fd = create_new(slot, parent, name, in, flags);
+
+	if (fd == -EEXIST && !(in->flags & O_EXCL))
+		return open_existing(parent, name, flags, entry);
+	if (fd < 0)
+		return fd;
+	r = fs_tree_enter(parent->tree, parent->inode, name, fd, entry);
+	if (r < 0)
+		fd_close(&fd);
+	return r < 0 ? r : fd;
+}
+
+/* The name and its open file are one answer: when the second fails, the first is taken back. */
 static int create(struct fs_slot *slot, const char *name, struct created *out)
 {
 	CLEANUP_NODE struct fs_node parent = {0};
 	const struct fuse_create_in *in = fs_slot_args(slot);
 	struct fs_entry entry;
+	struct fs_tree *tree;
 	int fd, flags, r = fs_open_flags(in->flags, &flags);
 
 	if (r == 0)
@@ -183,17 +205,18 @@ static int create(struct fs_slot *slot, const char *name, struct created *out)
 		r = fs_fds_reserve(parent.tree, FS_FD_LASTING);
 	if (r < 0)
 		return r;
-	fd = create_new(slot, &parent, name, in, flags);
-	r = fd < 0 ? fd : fs_tree_enter(parent.tree, parent.inode, name, fd, &entry);
-	if (r < 0) {
-		fd_close(&fd);
-		fs_fds_release(parent.tree, FS_FD_LASTING);
+	tree = parent.tree;
+	fd = create_or_open(slot, &parent, name, flags, &entry);
+	if (fd < 0) {
+		fs_fds_release(tree, FS_FD_LASTING);
+		return fd;
 	}
-	if (r == -EEXIST && !(in->flags & O_EXCL)) {
-		r = fs_tree_lookup(parent.tree, parent.inode, parent.fd, name, &entry);
-		fd = -1;
-	}
-	return r < 0 ? r : register_open(&parent, &entry, fd, flags, out);
+	r = fs_handle_add(tree, entry.inode, fd, flags, &out->open.fh);
+	fs_entry_fill(tree, &entry, &out->entry);
+	if (r < 0)
+		fs_inode_forget(tree, out->entry.nodeid, 1);
+	out->open.open_flags = fs_open_answer(tree->config.cache, false);
+	return r;
 }
 
 void op_create(
