@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Several request queues at once, each driven by a thread of its own. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/integration/harness.h"
+
+#define ROOT    FUSE_ROOT_ID
+#define THREADS 4
+#define ROUNDS  150
+#define BLOCK   8192
+
+static struct it_options four = {
+	.be = { .request_queues = THREADS, .tag = "four" },
+	.fc = { .request_queues = THREADS, .depth = 8, .room = 65536 },
+};
+
+struct worker {
+	struct fc_queue *q;
+	unsigned int index;
+	const char *failed; /* what went wrong; asserts belong to the main thread */
+	int error;
+};
+
+#define CHECK(worker, call, want)                                                                  \
+	do {                                                                                       \
+		int r_ = (call);                                                                   \
+		if (r_ != (want)) {                                                                \
+			(worker)->failed = #call;                                                  \
+			(worker)->error = r_;                                                      \
+			return;                                                                    \
+		}                                                                                  \
+	} while (0)
+
+/* A life in one directory: create, write, read, rename, list, remove. */
+static void one_round(struct worker *w, uint64_t dir, unsigned int round, uint8_t *out, uint8_t *in)
+{
+	struct fuse_entry_out entry, again;
+	struct fuse_open_out open;
+	char name[32], name2[32];
+
+	snprintf(name, sizeof(name), "f%u", round);
+	snprintf(name2, sizeof(name2), "g%u", round);
+	memset(out, (int)(round * 7 + w->index), BLOCK);
+	CHECK(w, fc_create(w->q, dir, name, O_CREAT | O_EXCL | O_RDWR, 0644, &entry, &open), 0);
+	CHECK(w, fc_write(w->q, entry.nodeid, open.fh, 0, out, BLOCK), BLOCK);
+	CHECK(w, fc_read(w->q, entry.nodeid, open.fh, 0, in, BLOCK), BLOCK);
+	CHECK(w, memcmp(in, out, BLOCK), 0);
+	CHECK(w, fc_rename(w->q, dir, name, dir, name2), 0);
+	CHECK(w, fc_lookup(w->q, dir, name2, &again), 0);
+	CHECK(w, again.nodeid != entry.nodeid, 0);
+	CHECK(w, fc_lookup(w->q, dir, name, &again), -ENOENT);
+	if (round % 3 == 0)
+		CHECK(w, fc_fsync(w->q, entry.nodeid, open.fh, true), 0);
+	CHECK(w, fc_release(w->q, entry.nodeid, open.fh), 0);
+	CHECK(w, fc_unlink(w->q, dir, name2), 0);
+	CHECK(w, fc_forget(w->q, entry.nodeid, 2), 0);
+}
+
+static void *run_worker(void *arg)
+{
+	struct worker *w = arg;
+	struct fuse_entry_out entry;
+	uint8_t *out = malloc(BLOCK), *in = malloc(BLOCK);
+	char name[32];
+
+	snprintf(name, sizeof(name), "dir-%u", w->index);
+	int r = fc_mkdir(w->q, ROOT, name, 0755, &entry);
+	if (r < 0) {
+		w->failed = "mkdir";
+		w->error = r;
+	}
+	for (unsigned int round = 0; round < ROUNDS && !w->failed; round++)
+		one_round(w, entry.nodeid, round, out, in);
+	free(out);
+	free(in);
+	return NULL;
+}
+
+static void run_workers(struct it *it, unsigned int n)
+{
+	struct worker workers[THREADS];
+	pthread_t threads[THREADS];
+
+	for (unsigned int i = 0; i < n; i++) {
+		workers[i] = (struct worker){ .q = &it->fc->queue[1 + i], .index = i };
+		assert_int_equal(pthread_create(&threads[i], NULL, run_worker, &workers[i]), 0);
+	}
+	for (unsigned int i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
+	for (unsigned int i = 0; i < n; i++)
+		if (workers[i].failed)
+			fail_msg("queue %u: %s: %d", i + 1, workers[i].failed, workers[i].error);
+}
+
+static void four_threads(void **state)
+{
+	run_workers(*state, THREADS);
+}
+
+static void config_space(void **state)
+{
+	struct it *it = *state;
+	struct {
+		char tag[36];
+		uint32_t num_request_queues;
+		uint32_t notify_buf_size;
+	} config;
+
+	assert_int_equal(vu_frontend_get_config(it->fc->fe, 0, &config, sizeof(config)), 0);
+	assert_string_equal(config.tag, "four");
+	assert_int_equal(config.num_request_queues, THREADS);
+	assert_int_equal(config.notify_buf_size, 0);
+	uint32_t n = 0;
+	assert_int_equal(vu_frontend_get_config(it->fc->fe, 36, &n, 4), 0);
+	assert_int_equal(n, THREADS);
+}
+
+/* One file written through all queues: each byte range belongs to one of them. */
+static void one_file_from_all_queues(void **state)
+{
+	struct it *it = *state;
+	struct fuse_entry_out entry;
+	struct fuse_open_out fh;
+	struct fc_req *reqs[THREADS][8];
+	uint8_t data[4096];
+
+	assert_int_equal(fc_create(it->q, ROOT, "f", O_CREAT | O_RDWR, 0644, &entry, &fh), 0);
+	for (unsigned int t = 0; t < THREADS; t++) {
+		for (unsigned int i = 0; i < 8; i++) {
+			struct fuse_write_in in = { .fh = fh.fh,
+				.offset = (i * THREADS + t) * sizeof(data),
+				.size = sizeof(data) };
+
+			memset(data, (int)(t * 16 + i), sizeof(data));
+			reqs[t][i] = fc_send(&it->fc->queue[1 + t],
+				&(struct fc_call){ .opcode = FUSE_WRITE,
+					.nodeid = entry.nodeid,
+					.args = &in,
+					.args_len = sizeof(in),
+					.data = data,
+					.data_len = sizeof(data),
+					.room = sizeof(struct fuse_write_out) });
+			assert_non_null(reqs[t][i]);
+		}
+	}
+	for (unsigned int t = 0; t < THREADS; t++)
+		for (unsigned int i = 0; i < 8; i++)
+			assert_int_equal(fc_wait(reqs[t][i], FC_WAIT_MS, NULL), 0);
+	int fd = open(it_path(it, "f"), O_RDONLY | O_CLOEXEC);
+	for (unsigned int block = 0; block < THREADS * 8; block++) {
+		uint8_t want = (uint8_t)(block % THREADS * 16 + block / THREADS);
+
+		assert_int_equal(pread(fd, data, sizeof(data), block * sizeof(data)), sizeof(data));
+		for (size_t i = 0; i < sizeof(data); i++)
+			assert_int_equal(data[i], want);
+	}
+	close(fd);
+}
+
+static struct it_options most = {
+	.be = { .request_queues = 64 },
+	.fc = { .request_queues = 64, .depth = 2, .room = 4096, .ring_size = 16 },
+};
+
+/* All 65 rings, started and stopped one by one and all together, serving in between. */
+static void sixty_four_rings(void **state)
+{
+	struct it *it = *state;
+	uint16_t base[65];
+
+	for (int round = 0; round < 3; round++) {
+		for (unsigned int i = 1; i < it->fc->n_queues; i++)
+			it_assert_alive(&it->fc->queue[i]);
+		for (unsigned int i = 0; i < it->fc->n_queues; i++)
+			assert_int_equal(vu_frontend_ring_stop(it->fc->fe, i, &base[i]), 0);
+		for (unsigned int i = 0; i < it->fc->n_queues; i++)
+			assert_int_equal(vu_frontend_ring_resume(it->fc->fe, i, base[i]), 0);
+	}
+	for (unsigned int i = 1; i < it->fc->n_queues; i++) {
+		assert_int_equal(vu_frontend_ring_stop(it->fc->fe, i, &base[i]), 0);
+		it_assert_alive(&it->fc->queue[i == 1 ? 2 : 1]);
+		assert_int_equal(vu_frontend_ring_resume(it->fc->fe, i, base[i]), 0);
+		it_assert_alive(&it->fc->queue[i]);
+	}
+}
+
+static void queue_num(void **state)
+{
+	struct it *it = *state;
+	uint64_t n = 0;
+
+	assert_int_equal(vu_frontend_get_u64(it->fc->fe, VU_GET_QUEUE_NUM, &n), 0);
+	assert_int_equal(n, 65);
+}
+
+/* Rings stop and go on while other rings are under load. */
+static void stops_under_load(void **state)
+{
+	struct it *it = *state;
+	struct worker workers[2];
+	pthread_t threads[2];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		workers[i] = (struct worker){ .q = &it->fc->queue[1 + i], .index = i };
+		assert_int_equal(pthread_create(&threads[i], NULL, run_worker, &workers[i]), 0);
+	}
+	for (int round = 0; round < 50; round++) {
+		for (unsigned int i = 1; i <= THREADS; i++) {
+			uint16_t base;
+
+			assert_int_equal(vu_frontend_ring_stop(it->fc->fe, i, &base), 0);
+			assert_int_equal(vu_frontend_ring_resume(it->fc->fe, i, base), 0);
+		}
+	}
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	for (unsigned int i = 0; i < 2; i++)
+		if (workers[i].failed)
+			fail_msg("queue %u: %s: %d", i + 1, workers[i].failed, workers[i].error);
+}
+
+static const struct CMUnitTest tests[] = {
+	IT_TEST_WITH(four_threads, four),
+	IT_TEST_WITH(config_space, four),
+	IT_TEST_WITH(one_file_from_all_queues, four),
+	IT_TEST_WITH(stops_under_load, four),
+	IT_TEST_WITH(sixty_four_rings, most),
+	IT_TEST_WITH(queue_num, most),
+};
+
+#define ONE_QUEUE "it serves one request queue"
+static const struct it_difference differences[] = {
+	{ "four_threads", ONE_QUEUE },
+	{ "config_space", "it has no config space" },
+	{ "one_file_from_all_queues", ONE_QUEUE },
+	{ "stops_under_load", ONE_QUEUE },
+	{ "sixty_four_rings", ONE_QUEUE },
+	{ "queue_num", ONE_QUEUE },
+};
+
+IT_MAIN("multiqueue", tests, differences)
