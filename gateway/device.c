@@ -91,11 +91,11 @@ static void ring_stop(void *ctx, unsigned int index)
 	gw_queue_stop(device->queues[index]);
 }
 
-static void ring_fds(void *ctx, unsigned int index, int call, int err)
+static int ring_fds(void *ctx, unsigned int index, int call, int err)
 {
 	struct gw_device *device = ctx;
 
-	gw_queue_set_events(device->queues[index], call, err);
+	return gw_queue_set_events(device->queues[index], call, err);
 }
 
 static void ring_kick(void *ctx, unsigned int index, int kick)

@@ -88,7 +88,7 @@ static int take_fd(struct gw_endpoint *endpoint, int fd)
 	endpoint->role = kind == VU_SOCKET_LISTENING ? GW_LISTENING : GW_CONNECTED;
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC))
 		return -errno;
-	return vu_socket_nonblock(fd);
+	return fd_nonblock(fd);
 }
 
 int gw_endpoint_open(struct gw_endpoint *endpoint, const struct gw_options *options)

@@ -25,7 +25,6 @@ struct gw_event {
 int gw_event_new(int fd, struct gw_event **event)
 {
 	struct gw_event *made;
-	int flags;
 
 	*event = NULL;
 	if (fd < 0)
@@ -41,9 +40,6 @@ int gw_event_new(int fd, struct gw_event **event)
 		free(made);
 		return r;
 	}
-	flags = fcntl(made->fd, F_GETFL);
-	if (flags >= 0)
-		fcntl(made->fd, F_SETFL, flags | O_NONBLOCK);
 	*event = made;
 	return 0;
 }

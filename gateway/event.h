@@ -10,7 +10,7 @@
 
 struct gw_event;
 
-/* A duplicate of `fd` (borrowed, made non-blocking). fd -1: *event is NULL. -errno, -ENOMEM. */
+/* A duplicate of `fd` (borrowed, non-blocking). fd -1: *event is NULL. -errno, -ENOMEM. */
 int gw_event_new(int fd, struct gw_event **event);
 struct gw_event *gw_event_get(struct gw_event *event);
 void gw_event_put(struct gw_event *event);

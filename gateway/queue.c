@@ -25,7 +25,6 @@
 #include "gateway/queue.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,15 +289,6 @@ static int set_events(struct gw_queue *queue, int call, int err)
 	return 0;
 }
 
-static void set_kick(struct gw_queue *queue, int *kick)
-{
-	int flags = fcntl(*kick, F_GETFL);
-
-	if (flags >= 0)
-		fcntl(*kick, F_SETFL, flags | O_NONBLOCK);
-	fd_move(&queue->kick, kick);
-}
-
 int gw_queue_start(struct gw_queue *queue, const struct vq_config *config, struct vu_memory *memory,
 	int kick, int call, int err)
 {
@@ -316,7 +306,7 @@ int gw_queue_start(struct gw_queue *queue, const struct vq_config *config, struc
 			signals.err = gw_event_get(queue->err);
 	}
 	if (!r) {
-		set_kick(queue, &kick_fd);
+		fd_move(&queue->kick, &kick_fd);
 		queue->started = true;
 		queue->paused = false;
 		queue->polling = false;
@@ -375,18 +365,17 @@ void gw_queue_pause(struct gw_queue *queue, bool pause)
 	gw_queue_unlock(queue);
 }
 
-int gw_queue_set_kick(struct gw_queue *queue, int kick)
+void gw_queue_set_kick(struct gw_queue *queue, int kick)
 {
 	CLEANUP_FD int kick_fd = kick;
 
 	gw_queue_lock(queue);
 	if (queue->started) {
 		gw_worker_revoke(queue);
-		set_kick(queue, &kick_fd);
+		fd_move(&queue->kick, &kick_fd);
 		resume(queue);
 	}
 	gw_queue_unlock(queue);
-	return 0;
 }
 
 int gw_queue_set_events(struct gw_queue *queue, int call, int err)

@@ -45,8 +45,9 @@ int gw_queue_new(const struct gw_queue_config *config, struct gw_queue **queue);
 void gw_queue_free(struct gw_queue *queue);
 
 /*
- * Starts the ring and its thread. `kick` is consumed, also on error; `call` and `err` are
- * borrowed (duplicated; -1: none). -errno of vq_start, of the thread, of duplication.
+ * Starts the ring and its thread. The fds are non-blocking; `kick` is consumed, also on error,
+ * `call` and `err` are borrowed (duplicated; -1: none). -errno of vq_start, of the thread, of
+ * duplication.
  */
 int gw_queue_start(struct gw_queue *queue, const struct vq_config *config, struct vu_memory *memory,
 	int kick, int call, int err);
@@ -60,8 +61,10 @@ void gw_queue_reset(struct gw_queue *queue);
 /* Pops no more until resumed (SET_VRING_ENABLE). */
 void gw_queue_pause(struct gw_queue *queue, bool pause);
 
-/* Other fds of a started queue. `kick` is consumed, others borrowed. -errno: nothing changed. */
-int gw_queue_set_kick(struct gw_queue *queue, int kick);
+/* Another kick fd (consumed) for a started queue. */
+void gw_queue_set_kick(struct gw_queue *queue, int kick);
+
+/* Other call and err fds (borrowed). -errno: the old ones stay. */
 int gw_queue_set_events(struct gw_queue *queue, int call, int err);
 
 /* Another memory table (borrowed). A ring that is not in it rests until it is again (logged). */

@@ -23,10 +23,10 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "gateway/sandbox.h"
+#include "vhostuser/clock.h"
 #include "vhostuser/fd.h"
 #include "vhostuser/log.h"
 
@@ -43,18 +43,10 @@ struct supervisor {
 	enum gw_exit status;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void start_patience(struct supervisor *self)
 {
 	if (!self->deadline_ms)
-		self->deadline_ms = now_ms() + GW_SUPERVISOR_PATIENCE_MS;
+		self->deadline_ms = vu_now_ms() + GW_SUPERVISOR_PATIENCE_MS;
 }
 
 /* What the child's end means. */
@@ -125,7 +117,7 @@ static bool lose_patience(struct supervisor *self)
 	}
 	kill(self->child, SIGKILL);
 	self->killed = true;
-	self->deadline_ms = now_ms() + LAST_MOMENT_MS;
+	self->deadline_ms = vu_now_ms() + LAST_MOMENT_MS;
 	return false;
 }
 
@@ -139,7 +131,7 @@ static void wait_for_child(struct supervisor *self)
 		int64_t left = -1;
 
 		if (self->deadline_ms) {
-			left = self->deadline_ms - now_ms();
+			left = self->deadline_ms - vu_now_ms();
 			if (left <= 0) {
 				if (lose_patience(self))
 					return;

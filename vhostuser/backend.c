@@ -411,7 +411,7 @@ int vu_backend_new(int fd, const struct vu_backend_config *config, struct vu_bac
 	if (config->n_queues == 0 || config->n_queues > VU_RINGS_MAX ||
 		(config->protocol_features & ~SUPPORTED))
 		return -EINVAL;
-	ret = vu_socket_nonblock(owned);
+	ret = fd_nonblock(owned);
 	if (ret < 0)
 		return ret;
 	b = calloc(1, sizeof(*b) + config->n_queues * sizeof(b->rings[0]));

@@ -25,10 +25,11 @@ struct vu_backend;
  */
 struct vu_backend_ops {
 	/*
-	 * Start ring `index`. `kick` is consumed, also on error; `call` and `err` (each may be -1)
-	 * are borrowed until ring_fds or the end of ring_stop says otherwise. -EFAULT and -EINVAL
-	 * (vq_start's: a bad ring of the guest's, logged there) break the ring and not the
-	 * connection; another error means that we cannot, and the front-end is told so.
+	 * Start ring `index`. All fds are non-blocking; `kick` is consumed, also on error; `call`
+	 * and `err` (each may be -1) are borrowed until ring_fds or the end of ring_stop says
+	 * otherwise. -EFAULT and -EINVAL (vq_start's: a bad ring of the guest's, logged there)
+	 * break the ring and not the connection; another error means that we cannot, and the
+	 * front-end is told so.
 	 */
 	int (*ring_start)(void *ctx, unsigned int index, const struct vq_config *config,
 		struct vu_memory *memory, int kick, int call, int err);
@@ -38,8 +39,11 @@ struct vu_backend_ops {
 	 * GET_VRING_BASE is answered then.
 	 */
 	void (*ring_stop)(void *ctx, unsigned int index);
-	/* Other fds for a started ring; the old ones are not used after this returns. */
-	void (*ring_fds)(void *ctx, unsigned int index, int call, int err);
+	/*
+	 * Other fds (borrowed, each may be -1) for a started ring. 0: the old ones are used no
+	 * more. -errno: they still are.
+	 */
+	int (*ring_fds)(void *ctx, unsigned int index, int call, int err);
 	/* Another kick fd (consumed) for a started ring. */
 	void (*ring_kick)(void *ctx, unsigned int index, int kick);
 	/* A started ring was disabled/enabled by SET_VRING_ENABLE: pause/resume popping at once. */

@@ -351,7 +351,7 @@ static int take_eventfd(struct vu_backend *backend, struct vu_message *message, 
 	*fd = -1;
 	if (message->fds->n == 0)
 		return VU_DONE;
-	ret = vu_socket_nonblock(message->fds->fd[0]);
+	ret = fd_nonblock(message->fds->fd[0]);
 	if (ret < 0)
 		return vu_fault(backend, ret, "the fd is of no use: %s", strerror(-ret));
 	*fd = fds_take(message->fds, 0);
@@ -377,9 +377,9 @@ static int handle_set_vring_call(struct vu_backend *backend, struct vu_message *
 	int fd, ret;
 
 	ret = take_eventfd(backend, message, &fd);
-	if (ret == VU_DONE)
-		vu_ring_set_notifier(backend, message->ring, &message->ring->call, fd);
-	return ret;
+	if (ret < 0)
+		return ret;
+	return vu_ring_set_notifier(backend, message->ring, &message->ring->call, fd);
 }
 
 static int handle_set_vring_err(struct vu_backend *backend, struct vu_message *message)
@@ -387,9 +387,9 @@ static int handle_set_vring_err(struct vu_backend *backend, struct vu_message *m
 	int fd, ret;
 
 	ret = take_eventfd(backend, message, &fd);
-	if (ret == VU_DONE)
-		vu_ring_set_notifier(backend, message->ring, &message->ring->err, fd);
-	return ret;
+	if (ret < 0)
+		return ret;
+	return vu_ring_set_notifier(backend, message->ring, &message->ring->err, fd);
 }
 
 static int handle_set_vring_enable(struct vu_backend *backend, struct vu_message *message)

@@ -112,8 +112,8 @@ int vu_ring_enable(struct vu_backend *backend, struct vu_ring *ring, bool enable
 /* Takes another kick fd; a verdict. */
 int vu_ring_set_kick(struct vu_backend *backend, struct vu_ring *ring, int kick);
 
-/* Takes another call (or err) fd into *slot, which is the ring's. */
-void vu_ring_set_notifier(struct vu_backend *backend, struct vu_ring *ring, int *slot, int fd);
+/* Takes another call (or err) fd into *slot, which is the ring's; a verdict. */
+int vu_ring_set_notifier(struct vu_backend *backend, struct vu_ring *ring, int *slot, int fd);
 
 /* A stopped ring waits for a new kick fd; one that was broken gets another chance. */
 void vu_ring_rest(struct vu_ring *ring);

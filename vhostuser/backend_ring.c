@@ -157,15 +157,21 @@ int vu_ring_set_kick(struct vu_backend *backend, struct vu_ring *ring, int kick)
 	return vu_ring_try_start(backend, ring);
 }
 
-void vu_ring_set_notifier(struct vu_backend *backend, struct vu_ring *ring, int *slot, int fd)
+int vu_ring_set_notifier(struct vu_backend *backend, struct vu_ring *ring, int *slot, int fd)
 {
-	int old = *slot;
+	int old = *slot, ret = 0;
 
 	*slot = fd;
 	if (vu_ring_started(ring))
-		backend->config.ops->ring_fds(
+		ret = backend->config.ops->ring_fds(
 			backend->config.ctx, ring->index, ring->call, ring->err);
+	if (ret < 0) {
+		fd_move(slot, &old); /* which the device still uses */
+		return vu_fault(backend, ret, "ring %u cannot take another eventfd: %s",
+			ring->index, strerror(-ret));
+	}
 	fd_close(&old); /* only now did the device let go of it */
+	return VU_DONE;
 }
 
 void vu_ring_rest(struct vu_ring *ring)

@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vhostuser/checked.h"
+#include "vhostuser/clock.h"
 #include "vhostuser/fd.h"
 
 #define USED_ALIGN 64 /* a cache line away from what the driver writes */
@@ -231,24 +231,16 @@ static bool arm(struct vq_driver *driver)
 	return le16toh(__atomic_load_n(&driver->used->idx, __ATOMIC_SEQ_CST)) != driver->last_used;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 int vq_driver_wait(struct vq_driver *driver, int timeout_ms)
 {
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline = vu_now_ms() + timeout_ms;
 	struct pollfd fds[] = {
 		{.fd = driver->call, .events = POLLIN},
 		{.fd = driver->err, .events = POLLIN},
 	};
 
 	while (!arm(driver)) {
-		int64_t left = deadline - now_ms();
+		int64_t left = deadline - vu_now_ms();
 		uint64_t count;
 		int n;
 

@@ -3,6 +3,7 @@
 #include "vhostuser/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 void fd_close(int *fd)
@@ -29,6 +30,17 @@ void fd_move(int *dst, int *src)
 		return;
 	fd_close(dst);
 	*dst = fd_steal(src);
+}
+
+int fd_nonblock(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	if (flags & O_NONBLOCK)
+		return 0;
+	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 int fds_take(struct vu_fds *fds, size_t i)

@@ -21,6 +21,9 @@ int fd_steal(int *fd);
 /* Closes *dst and moves *src there. */
 void fd_move(int *dst, int *src);
 
+/* Makes the open file behind fd (borrowed) non-blocking, for all who share it. 0 or -errno. */
+int fd_nonblock(int fd);
+
 #define CLEANUP_FD __attribute__((cleanup(fd_close)))
 
 /* The fds that came with one message; what the handler does not take is closed by fds_close(). */

@@ -16,23 +16,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "vhostuser/clock.h"
 #include "vhostuser/frontend_impl.h"
 
 #define TIMEOUT_DEFAULT_MS 5000
 #define CONNECT_RETRY_MS   10
 
-/* ---- time ---- */
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+/* ---- waiting ---- */
 
 static int wait_for(int fd, short events, int64_t deadline)
 {
@@ -41,7 +33,7 @@ static int wait_for(int fd, short events, int64_t deadline)
 	int n;
 
 	do {
-		left = deadline - now_ms();
+		left = deadline - vu_now_ms();
 		n = poll(&pfd, 1, left > 0 ? (int)left : 0);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
@@ -127,7 +119,7 @@ int vu_frontend_from_fd(int fd, struct vu_frontend **out)
 	struct vu_frontend *fe;
 	int r;
 
-	r = vu_socket_nonblock(fd);
+	r = fd_nonblock(fd);
 	fe = r < 0 ? NULL : calloc(1, sizeof(*fe));
 	if (!fe) {
 		fd_close(&fd);
@@ -142,14 +134,14 @@ int vu_frontend_from_fd(int fd, struct vu_frontend **out)
 
 int vu_frontend_connect(const char *path, int timeout_ms, struct vu_frontend **fe)
 {
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline = vu_now_ms() + timeout_ms;
 	int fd, r;
 
 	for (;;) {
 		r = vu_socket_connect(path, &fd);
 		if (r == 0)
 			return vu_frontend_from_fd(fd, fe);
-		if ((r != -ENOENT && r != -ECONNREFUSED && r != -EAGAIN) || now_ms() >= deadline)
+		if ((r != -ENOENT && r != -ECONNREFUSED && r != -EAGAIN) || vu_now_ms() >= deadline)
 			return r;
 		(void)poll(NULL, 0, CONNECT_RETRY_MS);
 	}
@@ -157,7 +149,7 @@ int vu_frontend_connect(const char *path, int timeout_ms, struct vu_frontend **f
 
 int vu_frontend_accept(const char *path, int timeout_ms, struct vu_frontend **fe)
 {
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline = vu_now_ms() + timeout_ms;
 	CLEANUP_FD int listener = -1;
 	int fd = -1, r;
 
@@ -202,20 +194,20 @@ int vu_frontend_send(struct vu_frontend *fe, uint32_t code, uint32_t flags, cons
 	uint32_t size, const int *fds, size_t n_fds)
 {
 	return send_message(
-		fe->fd, code, flags, payload, size, fds, n_fds, now_ms() + fe->timeout_ms);
+		fe->fd, code, flags, payload, size, fds, n_fds, vu_now_ms() + fe->timeout_ms);
 }
 
 int vu_frontend_send_raw(
 	struct vu_frontend *fe, const void *data, size_t size, const int *fds, size_t n_fds)
 {
-	return send_bytes(fe->fd, data, size, fds, n_fds, now_ms() + fe->timeout_ms);
+	return send_bytes(fe->fd, data, size, fds, n_fds, vu_now_ms() + fe->timeout_ms);
 }
 
 int vu_frontend_recv(struct vu_frontend *fe, struct vu_header *header, void *payload, size_t max,
 	size_t *size, struct vu_fds *fds)
 {
 	return recv_message(
-		fe->fd, &fe->in, header, payload, max, size, fds, now_ms() + fe->timeout_ms);
+		fe->fd, &fe->in, header, payload, max, size, fds, vu_now_ms() + fe->timeout_ms);
 }
 
 /* ---- message level ---- */
@@ -242,7 +234,7 @@ static int take_answer(
 int fe_call(struct vu_frontend *fe, uint32_t code, const void *payload, uint32_t size, void *reply,
 	size_t reply_size)
 {
-	int64_t deadline = now_ms() + fe->timeout_ms;
+	int64_t deadline = vu_now_ms() + fe->timeout_ms;
 	int r;
 
 	r = send_message(fe->fd, code, 0, payload, size, NULL, 0, deadline);
@@ -263,7 +255,7 @@ int vu_frontend_request(struct vu_frontend *fe, uint32_t code, const void *paylo
 	const int *fds, size_t n_fds)
 {
 	bool ack = fe_negotiated(fe, VU_PROTOCOL_F_REPLY_ACK);
-	int64_t deadline = now_ms() + fe->timeout_ms;
+	int64_t deadline = vu_now_ms() + fe->timeout_ms;
 	uint64_t error;
 	int r;
 
@@ -329,7 +321,7 @@ int vu_frontend_get_config(struct vu_frontend *fe, uint32_t offset, void *data, 
 {
 	struct vu_config_msg request = {.offset = offset, .size = size}, reply;
 	uint32_t whole = (uint32_t)offsetof(struct vu_config_msg, data) + size;
-	int64_t deadline = now_ms() + fe->timeout_ms;
+	int64_t deadline = vu_now_ms() + fe->timeout_ms;
 	struct vu_header header;
 	size_t got;
 	int r;
@@ -380,12 +372,12 @@ int vu_frontend_channel_recv(struct vu_frontend *fe, struct vu_header *header, v
 	size_t max, size_t *size, struct vu_fds *fds)
 {
 	return recv_message(fe->channel, &fe->channel_in, header, payload, max, size, fds,
-		now_ms() + fe->timeout_ms);
+		vu_now_ms() + fe->timeout_ms);
 }
 
 int vu_frontend_channel_reply(
 	struct vu_frontend *fe, const struct vu_header *request, uint64_t value)
 {
 	return send_message(fe->channel, request->request, VU_FLAG_REPLY, &value, sizeof(value),
-		NULL, 0, now_ms() + fe->timeout_ms);
+		NULL, 0, vu_now_ms() + fe->timeout_ms);
 }

@@ -14,7 +14,6 @@
 #include "vhostuser/socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -221,17 +220,6 @@ int vu_socket_kind(int fd, enum vu_socket_kind *kind)
 		break;
 	}
 	return ret;
-}
-
-int vu_socket_nonblock(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0)
-		return -errno;
-	if (flags & O_NONBLOCK)
-		return 0;
-	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 /* Control space for the fds of one message, and for as many too many as we want to notice. */

@@ -39,9 +39,6 @@ enum vu_socket_kind { VU_SOCKET_LISTENING, VU_SOCKET_CONNECTED };
  */
 int vu_socket_kind(int fd, enum vu_socket_kind *kind);
 
-/* Makes an fd non-blocking. */
-int vu_socket_nonblock(int fd);
-
 /*
  * One message on its way in: the header, then the payload that it announces, with whatever fds
  * came along. Zero-initialised; vu_receiver_reset() between messages. It owns the fds in it.

@@ -5,14 +5,15 @@
  * The rings live in guest memory; what we know of them (next avail index to pop, next used index
  * to write) lives here and is never read back. States:
  *
- *     stopped --vq_start--> attached <--vq_set_memory--> resting     (rings not in the memory
- * table) ^                      |                           |
+ *     stopped --vq_start--> attached <--vq_set_memory--> resting
+ *        ^                      |                           |
  *        +------- vq_stop ------+---------------------------+
  *
- * and `broken` on top of attached, which only a stop ends. Only attached and unbroken touches
- * guest memory. Completions that come in while stopped or resting are kept in order and pushed when
- * the ring is attached again, unless it is another ring by then: each start that does not find
- * base and used index as they were left is a new incarnation, and elements remember theirs.
+ * (resting: the rings are not in the memory table), and `broken` on top of attached, which only
+ * a stop ends. Only attached and unbroken touches guest memory. Completions that come in while
+ * stopped or resting are kept in order and pushed when the ring is attached again, unless it is
+ * another ring by then: each start that does not find base and used index as they were left is a
+ * new incarnation, and elements remember theirs.
  *
  * Order between the two sides hangs on the atomics themselves: [A] avail->idx, the driver's
  * release with our acquire; [B] used->idx, our release with the driver's acquire; and for
@@ -427,8 +428,7 @@ bool vq_should_notify(struct vq *vq)
 
 void vq_suppress_kicks(struct vq *vq)
 {
-	/* With EVENT_IDX avail_event stays where the driver has passed it: no kick until it moves.
-	 */
+	/* With EVENT_IDX avail_event stays where the driver passed it: no kick till it moves. */
 	if (usable(vq) && !vq->event_idx)
 		used_flags_store(vq, VRING_USED_F_NO_NOTIFY);
 }

@@ -41,6 +41,7 @@ struct rig {
 	char told[2048]; /* what the device was told, in words */
 	bool hold_stop;  /* the device does not stop at once */
 	int start_error;
+	int fds_error;
 	int kick[RIG_QUEUES];
 	size_t n_regions;
 	int saved_stderr, log;
@@ -91,11 +92,12 @@ static inline void rig_ring_stop(void *ctx, unsigned int index)
 		vu_backend_ring_stopped(rig->backend, index, (uint16_t)(100 + index));
 }
 
-static inline void rig_ring_fds(void *ctx, unsigned int index, int call, int err)
+static inline int rig_ring_fds(void *ctx, unsigned int index, int call, int err)
 {
 	assert_true(call < 0 || fcntl(call, F_GETFD) >= 0);
 	assert_true(err < 0 || fcntl(err, F_GETFD) >= 0);
 	rig_note(ctx, "fds %u call %d err %d;", index, call >= 0, err >= 0);
+	return ((struct rig *)ctx)->fds_error;
 }
 
 static inline void rig_ring_kick(void *ctx, unsigned int index, int kick)

@@ -296,6 +296,22 @@ static void test_gone_while_stopping(void **state)
 	assert_int_equal(rig_pump(&rig), -ECONNRESET);
 }
 
+/* The device keeps the old eventfd when it cannot take another: the front-end is told so. */
+static void test_notifier_refused(void **state)
+{
+	CLEANUP_FD int call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint64_t value = 0;
+
+	rig_run(&rig, 0);
+	rig.fds_error = -EMFILE;
+	rig_send(&rig, VU_SET_VRING_CALL, VU_FLAG_NEED_REPLY, &value, sizeof(value), &call, 1);
+	assert_int_equal(rig_pump(&rig), 0);
+	rig_expect_u64(&rig, VU_SET_VRING_CALL, 1);
+	/* unasked: it must not go on believing in its new one */
+	rig_send(&rig, VU_SET_VRING_CALL, 0, &value, sizeof(value), &call, 1);
+	rig_expect_end(&rig, -EMFILE, "SET_VRING_CALL", "cannot take another eventfd");
+}
+
 static void test_guest_breaks_ring(void **state)
 {
 	struct vu_vring_state enable = {.index = 0, .num = 1};
@@ -659,6 +675,7 @@ int main(void)
 		TEST(test_slow_stop, setup_ready),
 		TEST(test_slow_reset, setup_ready),
 		TEST(test_gone_while_stopping, setup_ready),
+		TEST(test_notifier_refused, setup_ready),
 		TEST(test_guest_breaks_ring, setup_ready),
 		TEST(test_guest_breaks_ring_unasked, setup_ready),
 		TEST(test_we_cannot_start, setup_ready),

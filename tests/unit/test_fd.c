@@ -97,6 +97,20 @@ static void test_fds(void **state)
 	assert_int_equal(count_fds(), before);
 }
 
+static void test_nonblock(void **state)
+{
+	int pipe_fds[2];
+
+	assert_int_equal(pipe(pipe_fds), 0);
+	assert_int_equal(fcntl(pipe_fds[0], F_GETFL) & O_NONBLOCK, 0);
+	assert_int_equal(fd_nonblock(pipe_fds[0]), 0);
+	assert_int_equal(fcntl(pipe_fds[0], F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	assert_int_equal(fd_nonblock(pipe_fds[0]), 0);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	assert_int_equal(fd_nonblock(-1), -EBADF);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -104,6 +118,7 @@ int main(void)
 		cmocka_unit_test(test_steal_and_move),
 		cmocka_unit_test(test_cleanup),
 		cmocka_unit_test(test_fds),
+		cmocka_unit_test(test_nonblock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

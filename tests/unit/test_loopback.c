@@ -128,12 +128,13 @@ static void on_ring_stop(void *ctx, unsigned int index)
 	vu_backend_ring_stopped(d->backend, index, vq_stop(q->vq));
 }
 
-static void on_ring_fds(void *ctx, unsigned int index, int call, int err)
+static int on_ring_fds(void *ctx, unsigned int index, int call, int err)
 {
 	struct device *d = ctx;
 
 	d->queues[index].call = call;
 	d->queues[index].err = err;
+	return 0;
 }
 
 static void on_ring_kick(void *ctx, unsigned int index, int kick)

@@ -59,7 +59,7 @@ static void test_numbers(void **state)
 
 static void test_unknown(void **state)
 {
-	static const uint32_t codes[] = {0, 45, 1000, UINT32_MAX};
+	static const uint32_t codes[] = {0, 46, 1000, UINT32_MAX};
 
 	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
 		assert_null(vu_request_find(codes[i]));

@@ -516,7 +516,7 @@ static void test_other_fds(void **state)
 	/* Nobody listens to the old kick, and nobody signals the old call. */
 	close(f->driver.kick);
 	f->driver.kick = guest_memfd(0);
-	assert_int_equal(gw_queue_set_kick(f->queue, kick), 0);
+	gw_queue_set_kick(f->queue, kick);
 	assert_int_equal(gw_queue_set_events(f->queue, -1, -1), 0);
 	send(f, IN_PLACE, &A, 0);
 	assert_int_equal(write(kick, &(uint64_t){ 1 }, 8), 8);
