@@ -90,55 +90,55 @@ int fs_open_flags(uint32_t guest, int *flags);
 uint32_t fs_open_answer(enum fs_cache cache, bool directory);
 
 /* op_lookup.c */
-void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
-void op_forget(fuse_req_t req, fuse_ino_t nodeid, uint64_t n);
-void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
-void op_readlink(fuse_req_t req, fuse_ino_t nodeid);
+void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_op_forget(fuse_req_t req, fuse_ino_t nodeid, uint64_t n);
+void fs_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void fs_op_readlink(fuse_req_t req, fuse_ino_t nodeid);
 
 /* op_attr.c */
-void op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
-void op_setattr(
+void fs_op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
+void fs_op_setattr(
 	fuse_req_t req, fuse_ino_t nodeid, struct stat *attr, int valid, struct fuse_file_info *fi);
 
 /* op_create.c */
-void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
-void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
-void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
-void op_link(fuse_req_t req, fuse_ino_t nodeid, fuse_ino_t parent, const char *name);
-void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void fs_op_link(fuse_req_t req, fuse_ino_t nodeid, fuse_ino_t parent, const char *name);
+void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct fuse_file_info *fi);
 
 /* op_rename.c */
-void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
-void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
-void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	const char *new_name, unsigned int flags);
 
 /* op_io.c */
-void op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
-void op_read(
+void fs_op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
+void fs_op_read(
 	fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t offset, struct fuse_file_info *fi);
-void op_write_buf(fuse_req_t req, fuse_ino_t nodeid, struct fuse_bufvec *data, off_t offset,
+void fs_op_write_buf(fuse_req_t req, fuse_ino_t nodeid, struct fuse_bufvec *data, off_t offset,
 	struct fuse_file_info *fi);
-void op_flush(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
-void op_release(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
-void op_fsync(fuse_req_t req, fuse_ino_t nodeid, int datasync, struct fuse_file_info *fi);
+void fs_op_flush(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
+void fs_op_release(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
+void fs_op_fsync(fuse_req_t req, fuse_ino_t nodeid, int datasync, struct fuse_file_info *fi);
 
 /* op_dir.c */
-void op_opendir(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
-void op_readdir(
+void fs_op_opendir(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi);
+void fs_op_readdir(
 	fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t offset, struct fuse_file_info *fi);
-void op_readdirplus(
+void fs_op_readdirplus(
 	fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t offset, struct fuse_file_info *fi);
 
 /* op_misc.c */
-void op_statfs(fuse_req_t req, fuse_ino_t nodeid);
-void op_access(fuse_req_t req, fuse_ino_t nodeid, int mask);
-void op_fallocate(fuse_req_t req, fuse_ino_t nodeid, int mode, off_t offset, off_t length,
+void fs_op_statfs(fuse_req_t req, fuse_ino_t nodeid);
+void fs_op_access(fuse_req_t req, fuse_ino_t nodeid, int mask);
+void fs_op_fallocate(fuse_req_t req, fuse_ino_t nodeid, int mode, off_t offset, off_t length,
 	struct fuse_file_info *fi);
-void op_lseek(
+void fs_op_lseek(
 	fuse_req_t req, fuse_ino_t nodeid, off_t offset, int whence, struct fuse_file_info *fi);
-void op_copy_file_range(fuse_req_t req, fuse_ino_t nodeid, off_t offset, struct fuse_file_info *fi,
-	fuse_ino_t nodeid_out, off_t offset_out, struct fuse_file_info *fi_out, size_t len,
-	int flags);
-void op_syncfs(struct fs_slot *slot);
+void fs_op_copy_file_range(fuse_req_t req, fuse_ino_t nodeid, off_t offset,
+	struct fuse_file_info *fi, fuse_ino_t nodeid_out, off_t offset_out,
+	struct fuse_file_info *fi_out, size_t len, int flags);
+void fs_op_syncfs(struct fs_slot *slot);

@@ -30,7 +30,7 @@ static int get_by_node(struct fs_slot *slot, struct statx *stx)
 	return r < 0 ? r : fs_stat_at(node.fd, "", stx);
 }
 
-void op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
+void fs_op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	const struct fuse_getattr_in *in = fs_slot_args(slot);
@@ -158,7 +158,7 @@ static int set_attr(struct fs_slot *slot, const uint64_t *fh, struct statx *stx)
 	return r < 0 ? r : fs_stat_at(node.fd, "", stx);
 }
 
-void op_setattr(
+void fs_op_setattr(
 	fuse_req_t req, fuse_ino_t nodeid, struct stat *attr, int valid, struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);

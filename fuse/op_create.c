@@ -68,7 +68,7 @@ static void answer_making(struct fs_slot *slot, const struct making *what)
 	fs_answer(slot, r, &out, sizeof(out));
 }
 
-void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	const struct fuse_mknod_in *in = fs_slot_args(slot);
@@ -81,7 +81,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 		answer_making(slot, &what);
 }
 
-void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	const struct fuse_mkdir_in *in = fs_slot_args(slot);
@@ -90,7 +90,7 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	answer_making(slot, &what);
 }
 
-void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	struct making what = {.name = name, .mode = S_IFLNK, .target = target};
@@ -118,7 +118,7 @@ static int link_node(
 	return fs_entry_look_up(parent.tree, &parent, name, out);
 }
 
-void op_link(fuse_req_t req, fuse_ino_t nodeid, fuse_ino_t parent, const char *name)
+void fs_op_link(fuse_req_t req, fuse_ino_t nodeid, fuse_ino_t parent, const char *name)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	const struct fuse_link_in *in = fs_slot_args(slot);
@@ -219,7 +219,7 @@ static int create(struct fs_slot *slot, const char *name, struct created *out)
 	return r;
 }
 
-void op_create(
+void fs_op_create(
 	fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);

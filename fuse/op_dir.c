@@ -53,7 +53,7 @@ static int open_dir(struct fs_slot *slot, uint64_t *fh)
 	return r < 0 ? r : fs_handle_open(held.tree, held.inode, O_RDONLY, fh);
 }
 
-void op_opendir(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
+void fs_op_opendir(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	struct fuse_open_out out = {
@@ -244,13 +244,13 @@ static void answer_listing(struct fs_slot *slot, bool plus)
 	free(list.data);
 }
 
-void op_readdir(
+void fs_op_readdir(
 	fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	answer_listing(fs_slot_claim(req), false);
 }
 
-void op_readdirplus(
+void fs_op_readdirplus(
 	fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	answer_listing(fs_slot_claim(req), true);

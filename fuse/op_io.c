@@ -35,7 +35,7 @@ static int open_node(struct fs_slot *slot, uint64_t *fh)
 	return r < 0 ? r : fs_handle_open(held.tree, held.inode, flags, fh);
 }
 
-void op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
+void fs_op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	struct fuse_open_out out = {
@@ -130,7 +130,7 @@ static void read_on(struct fs_slot *slot)
 	finish_read(slot, r, done);
 }
 
-void op_read(
+void fs_op_read(
 	fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
@@ -203,7 +203,7 @@ static void write_on(struct fs_slot *slot)
 	finish_write(slot, write_file(slot, true));
 }
 
-void op_write_buf(fuse_req_t req, fuse_ino_t nodeid, struct fuse_bufvec *data, off_t offset,
+void fs_op_write_buf(fuse_req_t req, fuse_ino_t nodeid, struct fuse_bufvec *data, off_t offset,
 	struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
@@ -240,7 +240,7 @@ static void flush_on(struct fs_slot *slot)
 	fs_reply_err(slot, flush_file(slot, true));
 }
 
-void op_flush(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
+void fs_op_flush(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	int r = flush_file(slot, false);
@@ -252,7 +252,7 @@ void op_flush(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 }
 
 /* RELEASE and RELEASEDIR. */
-void op_release(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
+void fs_op_release(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	const struct fuse_release_in *in = fs_slot_args(slot);
@@ -275,7 +275,7 @@ static int sync_file(struct fs_slot *slot)
 }
 
 /* FSYNC and FSYNCDIR; always on a thread that may block (shape.h). */
-void op_fsync(fuse_req_t req, fuse_ino_t nodeid, int datasync, struct fuse_file_info *fi)
+void fs_op_fsync(fuse_req_t req, fuse_ino_t nodeid, int datasync, struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 

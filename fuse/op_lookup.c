@@ -16,7 +16,7 @@ static int look_up(struct fs_slot *slot, const char *name, struct fuse_entry_out
 	return r < 0 ? r : fs_entry_look_up(parent.tree, &parent, name, out);
 }
 
-void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	struct fuse_entry_out out;
@@ -25,7 +25,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	fs_answer(slot, r, &out, sizeof(out));
 }
 
-void op_forget(fuse_req_t req, fuse_ino_t nodeid, uint64_t n)
+void fs_op_forget(fuse_req_t req, fuse_ino_t nodeid, uint64_t n)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 
@@ -33,7 +33,7 @@ void op_forget(fuse_req_t req, fuse_ino_t nodeid, uint64_t n)
 	fs_reply_none(slot);
 }
 
-void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+void fs_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	size_t i;
@@ -60,7 +60,7 @@ static int read_link(struct fs_slot *slot, char *target, size_t *len)
 	return 0;
 }
 
-void op_readlink(fuse_req_t req, fuse_ino_t nodeid)
+void fs_op_readlink(fuse_req_t req, fuse_ino_t nodeid)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	char target[PATH_MAX];

@@ -45,7 +45,7 @@ static int stat_fs(struct fs_slot *slot, struct fuse_statfs_out *out)
 	return 0;
 }
 
-void op_statfs(fuse_req_t req, fuse_ino_t nodeid)
+void fs_op_statfs(fuse_req_t req, fuse_ino_t nodeid)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	struct fuse_statfs_out out;
@@ -81,7 +81,7 @@ static int access_node(struct fs_slot *slot, int mask)
 	return mask & W_OK ? fs_may_change(slot) : 0;
 }
 
-void op_access(fuse_req_t req, fuse_ino_t nodeid, int mask)
+void fs_op_access(fuse_req_t req, fuse_ino_t nodeid, int mask)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	const struct fuse_access_in *in = fs_slot_args(slot);
@@ -106,7 +106,7 @@ static int allocate(struct fs_slot *slot)
 }
 
 /* Always on a thread that may block (shape.h), as COPY_FILE_RANGE and SYNCFS. */
-void op_fallocate(fuse_req_t req, fuse_ino_t nodeid, int mode, off_t offset, off_t length,
+void fs_op_fallocate(fuse_req_t req, fuse_ino_t nodeid, int mode, off_t offset, off_t length,
 	struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
@@ -134,7 +134,7 @@ static int seek(struct fs_slot *slot, struct fuse_lseek_out *out)
 	return 0;
 }
 
-void op_lseek(
+void fs_op_lseek(
 	fuse_req_t req, fuse_ino_t nodeid, off_t offset, int whence, struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
@@ -167,9 +167,9 @@ static int copy_range(struct fs_slot *slot, uint32_t *copied)
 	return 0;
 }
 
-void op_copy_file_range(fuse_req_t req, fuse_ino_t nodeid, off_t offset, struct fuse_file_info *fi,
-	fuse_ino_t nodeid_out, off_t offset_out, struct fuse_file_info *fi_out, size_t len,
-	int flags)
+void fs_op_copy_file_range(fuse_req_t req, fuse_ino_t nodeid, off_t offset,
+	struct fuse_file_info *fi, fuse_ino_t nodeid_out, off_t offset_out,
+	struct fuse_file_info *fi_out, size_t len, int flags)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	struct fuse_write_out out = {0};
@@ -203,7 +203,7 @@ static int sync_volumes(struct fs_tree *tree)
 	return r;
 }
 
-void op_syncfs(struct fs_slot *slot)
+void fs_op_syncfs(struct fs_slot *slot)
 {
 	CLEANUP_HELD struct fs_held held = {0};
 	int r = fs_held_get(slot, slot->header.nodeid, &held);

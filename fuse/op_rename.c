@@ -30,14 +30,14 @@ static int remove_name(struct fs_slot *slot, const char *name, int flags)
 	return r;
 }
 
-void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 
 	fs_reply_err(slot, remove_name(slot, name, 0));
 }
 
-void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 
@@ -76,7 +76,7 @@ static int rename_nodes(struct fs_slot *slot, uint64_t new_parent, const char *n
 	return r < 0 ? r : rename_between(&from, name, &to, new_name, flags);
 }
 
-void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	const char *new_name, unsigned int flags)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
