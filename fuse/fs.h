@@ -23,10 +23,10 @@ struct fs_work {
 };
 
 struct fs_config {
-	int root_fd;         /* the shared directory, O_RDONLY | O_DIRECTORY; borrowed */
-	int proc_fd;         /* /proc/self/fd, O_PATH; borrowed: O_PATH fds are reopened by it */
+	int root_fd; /* the shared directory, O_RDONLY | O_DIRECTORY; borrowed */
+	int proc_fd; /* /proc/self/fd, O_PATH; borrowed: O_PATH fds are reopened by it */
 	enum fs_cache cache;
-	bool readonly;       /* every change is EROFS */
+	bool readonly;         /* every change is EROFS */
 	unsigned int fd_limit; /* fds that this fs may hold open for the guest, all told */
 	/* Runs `work` soon on a thread that may block. Never fails, never runs it in place. */
 	void (*defer)(void *ctx, struct fs_work *work);
@@ -43,7 +43,7 @@ struct fs_io {
 	const struct iovec *rep; /* device-writable */
 	size_t n_req, n_rep;
 	size_t req_len, rep_len;
-	bool hiprio;             /* on the hiprio queue: only FORGET, BATCH_FORGET, INTERRUPT */
+	bool hiprio; /* on the hiprio queue: only FORGET, BATCH_FORGET, INTERRUPT */
 	/* `len` bytes were written to rep (0 for a request without an answer). */
 	void (*complete)(struct fs_io *io, uint32_t len);
 	/* The session is over: the guest must not hear of it. */

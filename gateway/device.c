@@ -183,8 +183,8 @@ void gw_device_describe(struct gw_device *device, struct vu_backend_config *conf
 	*config = (struct vu_backend_config){
 		.features = VQ_FEATURES | VU_BIT(VU_F_PROTOCOL_FEATURES),
 		.protocol_features = VU_BIT(VU_PROTOCOL_F_MQ) | VU_BIT(VU_PROTOCOL_F_REPLY_ACK) |
-			VU_BIT(VU_PROTOCOL_F_RESET_DEVICE) |
-			VU_BIT(VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS),
+				     VU_BIT(VU_PROTOCOL_F_RESET_DEVICE) |
+				     VU_BIT(VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS),
 		.n_queues = GW_QUEUES_MAX,
 		.ops = &device_ops,
 		.ctx = device,

@@ -95,7 +95,7 @@ int gw_endpoint_open(struct gw_endpoint *endpoint, const struct gw_options *opti
 {
 	int r;
 
-	*endpoint = (struct gw_endpoint){ .role = GW_CONNECTING, .fd = -1, .dir_fd = -1 };
+	*endpoint = (struct gw_endpoint){.role = GW_CONNECTING, .fd = -1, .dir_fd = -1};
 	if (options->socket_path)
 		r = listen_at(endpoint, options->socket_path);
 	else if (options->connect)
@@ -128,8 +128,8 @@ void gw_endpoint_remove(struct gw_endpoint *endpoint)
 		st.st_dev != endpoint->dev || st.st_ino != endpoint->ino)
 		return;
 	if (unlinkat(endpoint->dir_fd, endpoint->name, 0) != 0)
-		log_warn(endpoint->path, "the socket cannot be removed: %s",
-			strerrordesc_np(errno));
+		log_warn(
+			endpoint->path, "the socket cannot be removed: %s", strerrordesc_np(errno));
 	endpoint->made = false;
 }
 

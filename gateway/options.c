@@ -91,10 +91,10 @@ static int set_tag(struct gw_options *options, const char *value)
 static int set_cache(struct gw_options *options, const char *value)
 {
 	static const struct word words[] = {
-		{ "never", FS_CACHE_NEVER },
-		{ "metadata", FS_CACHE_METADATA },
-		{ "auto", FS_CACHE_AUTO },
-		{ "always", FS_CACHE_ALWAYS },
+		{"never", FS_CACHE_NEVER},
+		{"metadata", FS_CACHE_METADATA},
+		{"auto", FS_CACHE_AUTO},
+		{"always", FS_CACHE_ALWAYS},
 	};
 	int cache, r = parse_word(words, ARRAY_SIZE(words), value, &cache);
 
@@ -112,8 +112,8 @@ static int set_readonly(struct gw_options *options, const char *value)
 static int set_sandbox(struct gw_options *options, const char *value)
 {
 	static const struct word words[] = {
-		{ "none", GW_SANDBOX_NONE },
-		{ "chroot", GW_SANDBOX_CHROOT },
+		{"none", GW_SANDBOX_NONE},
+		{"chroot", GW_SANDBOX_CHROOT},
 	};
 	int sandbox, r = parse_word(words, ARRAY_SIZE(words), value, &sandbox);
 
@@ -167,28 +167,27 @@ static int set_help(struct gw_options *options, const char *value)
 }
 
 static const struct option table[] = {
-	{ "shared-dir", "DIR", NULL, "the directory that guests see", set_shared_dir },
-	{ "socket-path", "SOCKET", NULL, "listen for the front-end on this UNIX socket",
-		set_socket_path },
-	{ "fd", "N", NULL, "use this inherited socket, listening or connected", set_fd },
-	{ "connect", "SOCKET", NULL, "connect to a front-end that listens, retrying until it does",
-		set_connect },
-	{ "tag", "TAG", NULL, "what guests mount by, 36 bytes at most; for front-ends without one",
-		set_tag },
-	{ "cache", "never|metadata|auto|always", "auto", "what guests may cache and how long",
-		set_cache },
-	{ "readonly", NULL, NULL, "refuse every change", set_readonly },
-	{ "sandbox", "none|chroot", "chroot as root",
-		"confinement; no namespaces yet", set_sandbox },
-	{ "request-queues", "N", "1", "request queues to announce, 1 to 64", set_request_queues },
-	{ "keep-listening", NULL, NULL, "serve the next front-end when one leaves",
-		set_keep_listening },
-	{ "log-level", "error|warn|info|debug|off", "info", "how much goes to standard error",
-		set_log_level },
-	{ "print-capabilities", NULL, NULL, "print what management tools ask for as JSON, and exit",
-		set_capabilities },
-	{ "version", NULL, NULL, "print the version, and exit", set_version },
-	{ "help", NULL, NULL, "print this, and exit", set_help },
+	{"shared-dir", "DIR", NULL, "the directory that guests see", set_shared_dir},
+	{"socket-path", "SOCKET", NULL, "listen for the front-end on this UNIX socket",
+		set_socket_path},
+	{"fd", "N", NULL, "use this inherited socket, listening or connected", set_fd},
+	{"connect", "SOCKET", NULL, "connect to a front-end that listens, retrying until it does",
+		set_connect},
+	{"tag", "TAG", NULL, "what guests mount by, 36 bytes at most; for front-ends without one",
+		set_tag},
+	{"cache", "never|metadata|auto|always", "auto", "what guests may cache and how long",
+		set_cache},
+	{"readonly", NULL, NULL, "refuse every change", set_readonly},
+	{"sandbox", "none|chroot", "chroot as root", "confinement; no namespaces yet", set_sandbox},
+	{"request-queues", "N", "1", "request queues to announce, 1 to 64", set_request_queues},
+	{"keep-listening", NULL, NULL, "serve the next front-end when one leaves",
+		set_keep_listening},
+	{"log-level", "error|warn|info|debug|off", "info", "how much goes to standard error",
+		set_log_level},
+	{"print-capabilities", NULL, NULL, "print what management tools ask for as JSON, and exit",
+		set_capabilities},
+	{"version", NULL, NULL, "print the version, and exit", set_version},
+	{"help", NULL, NULL, "print this, and exit", set_help},
 };
 
 static const struct option *find(const char *name, size_t len)

@@ -30,8 +30,8 @@ struct idler {
 };
 
 struct gw_pool {
-	pthread_mutex_t lock; /* guards all of the following */
-	struct idler *idlers; /* a stack */
+	pthread_mutex_t lock;         /* guards all of the following */
+	struct idler *idlers;         /* a stack */
 	struct fs_work *first, **end; /* what waits */
 	unsigned int n_threads;
 	bool permanent; /* some idle thread is the permanent one */
@@ -41,7 +41,7 @@ struct gw_pool {
 /* Lock held: waits for work; NULL when this thread shall end. */
 static struct fs_work *wait_for_work(struct gw_pool *pool)
 {
-	struct idler self = { .next = pool->idlers };
+	struct idler self = {.next = pool->idlers};
 	struct timespec until;
 	bool permanent = !pool->permanent;
 	int r = 0;

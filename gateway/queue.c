@@ -91,7 +91,7 @@ static void request_end(struct fs_io *io, uint32_t len, bool drop)
 {
 	struct gw_request *request = container_of(io, struct gw_request, io);
 	struct gw_queue *queue = request->queue;
-	struct gw_signals signals = { 0 };
+	struct gw_signals signals = {0};
 
 	if (gw_worker_ends_in_place(request, len, drop))
 		return;
@@ -159,13 +159,13 @@ static void relieve(struct gw_queue *queue)
 		return;
 	r = gw_worker_start(queue);
 	if (r)
-		log_guest(queue->name, "no thread to relieve a blocked one: %s",
-			strerrordesc_np(-r));
+		log_guest(
+			queue->name, "no thread to relieve a blocked one: %s", strerrordesc_np(-r));
 }
 
 bool gw_queue_tick(struct gw_queue *queue)
 {
-	struct gw_signals signals = { 0 };
+	struct gw_signals signals = {0};
 	bool work, stuck;
 
 	gw_queue_lock(queue);
@@ -203,7 +203,7 @@ static uint16_t stop_now(struct gw_queue *queue)
 /* Lock held; unlocks. */
 static void finish_stop(struct gw_queue *queue)
 {
-	struct gw_signals signals = { 0 };
+	struct gw_signals signals = {0};
 	uint16_t base = stop_now(queue);
 
 	gw_queue_collect_call(queue, &signals);
@@ -293,7 +293,7 @@ int gw_queue_start(struct gw_queue *queue, const struct vq_config *config, struc
 	int kick, int call, int err)
 {
 	CLEANUP_FD int kick_fd = kick;
-	struct gw_signals signals = { 0 };
+	struct gw_signals signals = {0};
 	int r;
 
 	gw_queue_lock(queue);

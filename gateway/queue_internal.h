@@ -26,17 +26,17 @@ struct gw_queue {
 	struct vq *vq;
 	struct gw_worker *owner; /* who has the token and alone may pop; NULL: nobody */
 	struct gw_event *call, *err;
-	int kick;                /* owned; workers watch duplicates */
+	int kick; /* owned; workers watch duplicates */
 	unsigned int n_workers;
 	unsigned int n_inflight; /* of this generation */
 	uint32_t generation;     /* counts starts */
 	uint32_t seq;            /* counts requests handed out */
 	bool attached;           /* gw_queue_free() was not called */
 	bool started, paused;
-	bool stopping;           /* waits for n_inflight to become 0 */
-	bool busy;               /* the owner is inside config.submit */
-	bool polling;            /* kicks are suppressed */
-	uint32_t seen_seq;       /* seq as the last tick saw it */
+	bool stopping;     /* waits for n_inflight to become 0 */
+	bool busy;         /* the owner is inside config.submit */
+	bool polling;      /* kicks are suppressed */
+	uint32_t seen_seq; /* seq as the last tick saw it */
 	unsigned int stuck_ticks;
 
 	/* Main loop only. */
@@ -55,7 +55,7 @@ static inline void gw_signals_send(struct gw_signals *signals)
 	gw_event_put(signals->call);
 	gw_event_signal(signals->err);
 	gw_event_put(signals->err);
-	*signals = (struct gw_signals){ 0 };
+	*signals = (struct gw_signals){0};
 }
 
 static inline void gw_queue_lock(struct gw_queue *queue)

@@ -61,7 +61,7 @@ static void drop_groups(void)
 /* Keeps those of the capabilities in the table that the process has, and no other. */
 static int keep_capabilities(const unsigned int *keep, size_t n)
 {
-	bool has[16] = { false };
+	bool has[16] = {false};
 	capng_select_t sets;
 	size_t i;
 
@@ -70,8 +70,8 @@ static int keep_capabilities(const unsigned int *keep, size_t n)
 		return -EIO;
 	}
 	/* The bounding set takes CAP_SETPCAP; no_new_privs makes it moot. */
-	sets = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH :
-								     CAPNG_SELECT_CAPS;
+	sets = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH
+								   : CAPNG_SELECT_CAPS;
 	for (i = 0; i < n && i < ARRAY_SIZE(has); i++)
 		has[i] = capng_have_capability(CAPNG_PERMITTED, keep[i]) == 1;
 	capng_clear(sets);

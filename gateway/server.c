@@ -92,7 +92,7 @@ static void disconnect(struct gw_server *server)
 static void after_connection(struct gw_server *server, int error)
 {
 	bool again = server->config->options->keep_listening &&
-		server->config->endpoint->role != GW_CONNECTED;
+		     server->config->endpoint->role != GW_CONNECTED;
 
 	disconnect(server);
 	if (again) {
@@ -226,8 +226,8 @@ static void on_connect(struct ev_loop *loop, ev_timer *timer, int revents)
 		server->connect_error = r;
 		meet(server);
 	} else {
-		log_error(server->config->endpoint->path, "cannot connect: %s",
-			strerrordesc_np(-r));
+		log_error(
+			server->config->endpoint->path, "cannot connect: %s", strerrordesc_np(-r));
 		end(server, GW_EXIT_SOCKET);
 	}
 }
@@ -240,7 +240,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *sig, int revents)
 
 static void take_signals(struct gw_server *server)
 {
-	static const int numbers[] = { SIGTERM, SIGINT };
+	static const int numbers[] = {SIGTERM, SIGINT};
 	sigset_t set;
 
 	sigemptyset(&set);

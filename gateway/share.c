@@ -48,7 +48,7 @@ int gw_share_open(struct gw_share *share, const char *dir, unsigned int n_queues
 {
 	int r = 0;
 
-	*share = (struct gw_share){ .proc_fd = -1 };
+	*share = (struct gw_share){.proc_fd = -1};
 	share->root_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (share->root_fd < 0) {
 		r = -errno;

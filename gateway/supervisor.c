@@ -125,8 +125,8 @@ static void wait_for_child(struct supervisor *self)
 {
 	while (!reap(self)) {
 		struct pollfd fds[] = {
-			{ .fd = self->signal_fd, .events = POLLIN },
-			{ .fd = self->report_fd, .events = POLLIN },
+			{.fd = self->signal_fd, .events = POLLIN},
+			{.fd = self->report_fd, .events = POLLIN},
 		};
 		int64_t left = -1;
 
@@ -155,8 +155,8 @@ static void watched_signals(sigset_t *set)
 	sigaddset(set, SIGCHLD);
 }
 
-static enum gw_exit run_parent(struct supervisor *self, struct gw_endpoint *endpoint,
-	struct gw_share *share)
+static enum gw_exit run_parent(
+	struct supervisor *self, struct gw_endpoint *endpoint, struct gw_share *share)
 {
 	/* A connection ends when its last copy is closed: it must be the service's alone. */
 	fd_close(&endpoint->fd);
@@ -172,7 +172,7 @@ static enum gw_exit run_parent(struct supervisor *self, struct gw_endpoint *endp
 int gw_supervise(struct gw_endpoint *endpoint, struct gw_share *share, enum gw_exit *status,
 	struct gw_supervised *supervised)
 {
-	struct supervisor self = { .signal_fd = -1, .report_fd = -1 };
+	struct supervisor self = {.signal_fd = -1, .report_fd = -1};
 	pid_t parent = getpid();
 	CLEANUP_FD int report = -1;
 	sigset_t set;

@@ -55,7 +55,7 @@ static void on_async(struct ev_loop *loop, ev_async *async, int revents)
 
 void gw_watch_init(struct gw_watch *watch, struct ev_loop *loop)
 {
-	*watch = (struct gw_watch){ .loop = loop };
+	*watch = (struct gw_watch){.loop = loop};
 	ev_async_init(&watch->async, on_async);
 	watch->async.data = watch;
 	ev_async_start(loop, &watch->async);

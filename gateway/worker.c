@@ -120,7 +120,7 @@ static bool serve(struct gw_worker *worker)
 	bool owner;
 
 	for (;;) {
-		struct gw_signals signals = { 0 };
+		struct gw_signals signals = {0};
 		struct gw_request *request;
 
 		gw_queue_lock(queue);

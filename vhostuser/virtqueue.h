@@ -30,12 +30,12 @@
 #define VQ_FEATURES (UINT64_C(1) << 28 | UINT64_C(1) << 29 | UINT64_C(1) << 32)
 
 struct vq_config {
-	uint32_t num;        /* ring size: a power of two, 1..VQ_SIZE_MAX */
-	uint64_t desc_addr;  /* front-end virtual addresses, as in SET_VRING_ADDR */
+	uint32_t num;       /* ring size: a power of two, 1..VQ_SIZE_MAX */
+	uint64_t desc_addr; /* front-end virtual addresses, as in SET_VRING_ADDR */
 	uint64_t avail_addr;
 	uint64_t used_addr;
-	uint16_t base;       /* first avail index to pop: SET_VRING_BASE */
-	uint64_t features;   /* negotiated virtio features */
+	uint16_t base;     /* first avail index to pop: SET_VRING_BASE */
+	uint64_t features; /* negotiated virtio features */
 };
 
 /* One descriptor chain. req and rep are views into one array; lengths are sums over it. */
@@ -45,14 +45,14 @@ struct vq_elem {
 	size_t n_req, n_rep;
 	size_t req_len, rep_len; /* bytes; each at most 2^32 - 1 together (used.len is 32 bits) */
 	uint16_t head;
-	uint32_t incarnation;    /* of the ring that it was popped from */
+	uint32_t incarnation; /* of the ring that it was popped from */
 	/* private to virtqueue.c from here on */
 	struct vq_elem *next;
 	struct iovec *iov;
 	size_t capacity;
 	struct vu_region **regions; /* distinct, one reference each */
 	size_t n_regions, cap_regions;
-	uint32_t kept_len; /* what vq_push was told, while it waits for a restart */
+	uint32_t kept_len;                 /* what vq_push was told, while it waits for a restart */
 	_Alignas(16) unsigned char priv[]; /* the caller's, priv_size bytes */
 };
 
