@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "gateway/device.h"
+#include "gateway/fault.h"
 #include "gateway/watch.h"
 #include "vhostuser/backend.h"
 #include "vhostuser/checked.h"
@@ -143,6 +144,15 @@ static void on_message_timeout(struct ev_loop *loop, ev_timer *timer, int revent
 	log_warn("front-end", "sent part of a message and then nothing for %.0f s",
 		MESSAGE_PATIENCE);
 	after_connection(timer->data, -EPROTO);
+}
+
+static void on_memory_lost(void *ctx)
+{
+	struct gw_server *server = ctx;
+	int r = server->backend ? vu_backend_check_memory(server->backend) : 0;
+
+	if (r)
+		after_connection(server, r);
 }
 
 static void on_ring_stopped(void *ctx, unsigned int index, uint16_t base)
@@ -269,6 +279,7 @@ static void server_init(struct gw_server *server, const struct gw_server_config 
 	server->message_timer.data = server;
 	server->listen_io.data = server->backend_io.data = server->connect_timer.data = server;
 	take_signals(server);
+	gw_fault_start(server->loop, on_memory_lost, server);
 }
 
 enum gw_exit gw_server_run(const struct gw_server_config *config)
@@ -290,6 +301,7 @@ enum gw_exit gw_server_run(const struct gw_server_config *config)
 		ev_run(server.loop, 0);
 
 	disconnect(&server);
+	gw_fault_stop(server.loop);
 	gw_watch_fini(&server.watch);
 	return server.status;
 }

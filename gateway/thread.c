@@ -42,6 +42,7 @@ static int create(struct start *start)
 
 	/* A new thread inherits the mask: blocked before its first instruction. */
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&thread, &attr, thread_main, start);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

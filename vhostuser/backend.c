@@ -383,6 +383,16 @@ int vu_backend_on_ready(struct vu_backend *backend)
 	return ret == -EAGAIN ? 0 : ret;
 }
 
+int vu_backend_check_memory(struct vu_backend *backend)
+{
+	if (backend->state == VU_CONN_DEAD)
+		return backend->error;
+	if (!vu_memory_lost(backend->memory))
+		return 0;
+	log_error("front-end", "guest memory was cut short while it was shared with us");
+	return die(backend, -EPROTO);
+}
+
 void vu_backend_ring_stopped(struct vu_backend *backend, unsigned int index, uint16_t base)
 {
 	struct vu_message *message = &backend->waiting;

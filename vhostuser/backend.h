@@ -93,5 +93,11 @@ int vu_backend_on_ready(struct vu_backend *backend);
  */
 bool vu_backend_partial(const struct vu_backend *backend);
 
+/*
+ * Guest memory was lost (vu_memory_fault). -EPROTO, logged, when it is in the table that is in
+ * force: only vu_backend_free() may follow. 0: it was not of this connection, or no longer.
+ */
+int vu_backend_check_memory(struct vu_backend *backend);
+
 /* The ring that ring_stop named is at rest; `base` is the next avail index to pop. */
 void vu_backend_ring_stopped(struct vu_backend *backend, unsigned int index, uint16_t base);

@@ -8,8 +8,11 @@
  * allocation and never waits for requests: these hold references on regions, not on tables.
  *
  * Nothing here reads guest memory. The file's size is checked when it is mapped, since touching a
- * page past its end is SIGBUS. A front-end that truncates the file after that takes down the
- * process that serves it, and nobody else's.
+ * page past its end is SIGBUS. But the front-end may truncate it after that, or its file system run
+ * full. Whoever handles that signal asks vu_memory_fault(), which puts zero pages in the place of
+ * the whole region (huge pages cannot be replaced in part) and notes its loss. It finds the region
+ * in a list that needs no lock: whoever touches a region holds it, so the entry that matters does
+ * not change, and one that does meanwhile is at worst not the one.
  */
 #include "vhostuser/memory.h"
 
@@ -23,6 +26,68 @@
 #include <unistd.h>
 
 #include "vhostuser/checked.h"
+
+/* What is mapped, for vu_memory_fault(). An entry is claimed by `taken`; start 0: not mapped. */
+static struct mapped {
+	atomic_bool taken;
+	atomic_bool lost;
+	_Atomic uintptr_t start;
+	_Atomic size_t size;
+} mapped[VU_REGIONS_MAX];
+
+/* All entries that were ever taken are below this. */
+static _Atomic size_t mapped_end;
+
+/* A free place; false when there is none. */
+static bool place_take(size_t *place)
+{
+	for (size_t i = 0; i < VU_REGIONS_MAX; i++) {
+		size_t end = atomic_load(&mapped_end);
+
+		if (atomic_exchange(&mapped[i].taken, true))
+			continue;
+		while (end <= i && !atomic_compare_exchange_weak(&mapped_end, &end, i + 1))
+			;
+		*place = i;
+		return true;
+	}
+	return false;
+}
+
+static void place_give_back(size_t place)
+{
+	atomic_store(&mapped[place].start, 0);
+	atomic_store(&mapped[place].taken, false);
+}
+
+bool vu_memory_fault(const void *addr)
+{
+	size_t end = atomic_load(&mapped_end);
+
+	for (size_t i = 0; i < end; i++) {
+		uintptr_t start = atomic_load(&mapped[i].start);
+		size_t size = atomic_load(&mapped[i].size);
+
+		/* Not of one region, if it has changed in between. */
+		if (!start || start != atomic_load(&mapped[i].start) ||
+			(uintptr_t)addr - start >= size)
+			continue;
+		atomic_store(&mapped[i].lost, true);
+		return mmap((void *)start, size, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+			       0) != MAP_FAILED;
+	}
+	return false;
+}
+
+bool vu_memory_lost(const struct vu_memory *memory)
+{
+	for (size_t i = 0; i < memory->n; i++) {
+		if (atomic_load(&mapped[memory->regions[i]->place].lost))
+			return true;
+	}
+	return false;
+}
 
 /* The granularity of mmap on this fd: huge pages want offset and length in their own size. */
 static uint64_t fd_page_size(int fd)
@@ -65,14 +130,22 @@ int vu_region_map(const struct vu_region_desc *desc, int fd, struct vu_region **
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
+	if (!place_take(&r->place)) {
+		free(r);
+		return -ENOSPC;
+	}
 	r->map = mmap(NULL, map_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
 		(off_t)(desc->mmap_offset - delta));
 	if (r->map == MAP_FAILED) {
 		int error = -errno;
 
+		place_give_back(r->place);
 		free(r);
 		return error;
 	}
+	atomic_store(&mapped[r->place].lost, false);
+	atomic_store(&mapped[r->place].size, map_size);
+	atomic_store(&mapped[r->place].start, (uintptr_t)r->map);
 	/* A core dump of ours need not carry the guest's memory. Advisory. */
 	(void)madvise(r->map, map_size, MADV_DONTDUMP);
 	atomic_init(&r->refs, 1);
@@ -96,6 +169,7 @@ void vu_region_put(struct vu_region *region)
 	/* Release: our accesses come before the unmapping. Acquire: the unmapping after others'. */
 	if (!region || atomic_fetch_sub_explicit(&region->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	place_give_back(region->place);
 	munmap(region->map, region->map_size);
 	free(region);
 }

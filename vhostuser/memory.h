@@ -19,6 +19,9 @@
 /* Slots we accept: the most that QEMU's ACPI memory hotplug and its kernel's vhost use. */
 #define VU_MEMORY_SLOTS 509
 
+/* Regions mapped at a time, those that only chains in flight still hold included. */
+#define VU_REGIONS_MAX 8192
+
 /* As on the wire: one region of the memory table. */
 struct vu_region_desc {
 	uint64_t gpa;         /* guest physical address */
@@ -30,10 +33,11 @@ struct vu_region_desc {
 struct vu_region {
 	_Atomic uint32_t refs;
 	struct vu_region_desc desc;
-	uint8_t *host;    /* the region's first byte in our address space */
-	void *map;        /* what was mmapped: page-aligned, `map_size` bytes */
+	uint8_t *host; /* the region's first byte in our address space */
+	void *map;     /* what was mmapped: page-aligned, `map_size` bytes */
 	size_t map_size;
-	dev_t dev;        /* identity of the file behind it */
+	size_t place; /* in memory.c's list of what is mapped */
+	dev_t dev;    /* identity of the file behind it */
 	ino_t ino;
 };
 
@@ -46,7 +50,7 @@ struct vu_memory {
 /*
  * Maps a region, shared and read-write. `fd` is borrowed. An mmap_offset inside a page is fine.
  * -EINVAL: empty, wraps 2^64, not a file or device that can be mapped, or past the end of the file
- * (touching it would be SIGBUS); else mmap's errno.
+ * (touching it would be SIGBUS); -ENOSPC past VU_REGIONS_MAX; else mmap's errno.
  */
 int vu_region_map(const struct vu_region_desc *desc, int fd, struct vu_region **region);
 struct vu_region *vu_region_get(struct vu_region *region);
@@ -82,3 +86,13 @@ int vu_memory_translate(const struct vu_memory *memory, uint64_t gpa, uint64_t l
  */
 int vu_memory_translate_user(const struct vu_memory *memory, uint64_t user_addr, uint64_t len,
 	void **host, struct vu_region **region);
+
+/*
+ * For a handler of SIGBUS: touching `addr` failed. True when it lies in a mapped region; all of
+ * that has become private zero pages then, so that the access may be repeated, and the region is
+ * lost. Async-signal-safe, any thread.
+ */
+bool vu_memory_fault(const void *addr);
+
+/* True when a region of the table is lost: what is written there reaches no guest any more. */
+bool vu_memory_lost(const struct vu_memory *memory);

@@ -44,6 +44,7 @@ struct rig {
 	int fds_error;
 	int kick[RIG_QUEUES];
 	size_t n_regions;
+	struct vu_memory *memory; /* the back-end's */
 	int saved_stderr, log;
 };
 
@@ -118,6 +119,7 @@ static inline void rig_memory(void *ctx, struct vu_memory *memory)
 	struct rig *rig = ctx;
 
 	rig->n_regions = memory->n;
+	rig->memory = memory;
 	rig_note(rig, "memory %zu;", memory->n);
 }
 
