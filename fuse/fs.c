@@ -43,14 +43,13 @@ int fs_new(const struct fs_config *config, struct fs **out)
 		return r;
 	}
 	fs = calloc(1, sizeof(*fs));
-	if (!fs)
-		return -ENOMEM;
-	fs->config = *config;
-	r = fs_slots_new(fs, &fs->slots);
+	r = fs ? fs_slots_new(fs, &fs->slots) : -ENOMEM;
 	if (r < 0) {
+		log_error("fuse", "no memory for the service");
 		free(fs);
 		return r;
 	}
+	fs->config = *config;
 	pthread_mutex_init(&fs->lock, NULL);
 	fs_session_log_setup();
 	*out = fs;
@@ -113,7 +112,10 @@ void fs_publish(struct fs *fs, struct fs_session *session)
 	pthread_mutex_unlock(&fs->lock);
 }
 
-/* Asked for more than there is room for, a READ returns less; so the room is the size. */
+/*
+ * Asked for more than there is room for, a READ returns less; so the room is the size. The ops find
+ * the smaller one in their arguments.
+ */
 static void bound_size(struct fs_slot *slot, const struct fs_shape *shape)
 {
 	size_t most = fs_slot_reply_room(slot).left;

@@ -50,7 +50,7 @@ struct fs_io {
 	void (*drop)(struct fs_io *io);
 };
 
-/* Opens the service on a directory. -errno when the directory cannot be served (logged). */
+/* Opens the service on a directory. -errno when it cannot be served: logged. */
 int fs_new(const struct fs_config *config, struct fs **fs);
 
 /*

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fuse/inode.h"
+#include "fuse/refs.h"
 #include "vhostuser/fd.h"
 #include "vhostuser/log.h"
 
@@ -154,18 +155,6 @@ int fs_handle_open(struct fs_tree *tree, struct fs_inode *inode, int flags, uint
 	return fs_handle_add(tree, inode, fd, flags, fh);
 }
 
-static bool try_ref(struct fs_handle *handle)
-{
-	uint32_t refs = atomic_load_explicit(&handle->refs, memory_order_relaxed);
-
-	do {
-		if (refs == 0)
-			return false;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&handle->refs, &refs, refs + 1, memory_order_acquire, memory_order_relaxed));
-	return true;
-}
-
 struct fs_handle *fs_handle_get(struct fs_tree *tree, uint64_t fh, uint64_t nodeid)
 {
 	uint32_t index = (uint32_t)fh - 1;
@@ -178,7 +167,7 @@ struct fs_handle *fs_handle_get(struct fs_tree *tree, uint64_t fh, uint64_t node
 	if (!chunk)
 		return NULL;
 	handle = &chunk[index % FS_HANDLE_CHUNK];
-	if (!try_ref(handle))
+	if (!fs_refs_try(&handle->refs))
 		return NULL;
 	if (atomic_load_explicit(&handle->fh, memory_order_relaxed) != fh ||
 		atomic_load_explicit(&handle->inode->nodeid, memory_order_relaxed) != nodeid) {
@@ -238,7 +227,7 @@ struct fs_handle *fs_handle_of(struct fs_inode *inode)
 	struct fs_handle *handle;
 
 	for (handle = inode->handles; handle; handle = handle->next) {
-		if (try_ref(handle))
+		if (fs_refs_try(&handle->refs))
 			return handle;
 	}
 	return NULL;

@@ -160,14 +160,12 @@ static int start(struct fs_slot *slot, uint64_t epoch, const struct fuse_init_in
 	slot->session = session;
 	r = libfuse_init(slot, session, in, agreed);
 	if (r < 0) {
-		log_error("fuse", "libfuse refused INIT: %s", strerror(-r));
+		log_guest("fuse", "libfuse refused INIT: %s", strerror(-r));
 		return r;
 	}
 	*out = fs_init_answer(in, agreed);
 	session->init_flags = agreed;
 	session->minor = out->minor;
-	session->max_write = out->max_write;
-	session->max_pages = out->max_pages;
 	fs_publish(fs, session);
 	log_session(session);
 	return 0;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuse/refs.h"
 #include "vhostuser/fd.h"
 #include "vhostuser/log.h"
 
@@ -129,19 +130,6 @@ void fs_inodes_fini(struct fs_tree *tree)
 	free(tree->buckets);
 }
 
-/* Raises the count unless it is zero already. */
-static bool try_ref(struct fs_inode *inode)
-{
-	uint32_t refs = atomic_load_explicit(&inode->refs, memory_order_relaxed);
-
-	do {
-		if (refs == 0)
-			return false;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&inode->refs, &refs, refs + 1, memory_order_acquire, memory_order_relaxed));
-	return true;
-}
-
 struct fs_inode *fs_inode_get(struct fs_tree *tree, uint64_t nodeid)
 {
 	uint32_t index = (uint32_t)nodeid;
@@ -153,7 +141,7 @@ struct fs_inode *fs_inode_get(struct fs_tree *tree, uint64_t nodeid)
 	if (!chunk)
 		return NULL;
 	inode = &chunk[index % FS_INODE_CHUNK];
-	if (!try_ref(inode))
+	if (!fs_refs_try(&inode->refs))
 		return NULL;
 	if (atomic_load_explicit(&inode->nodeid, memory_order_relaxed) != nodeid) {
 		fs_inode_put(tree, inode);
@@ -230,7 +218,7 @@ struct fs_inode *fs_inode_find(struct fs_tree *tree, const struct fs_found *foun
 	struct fs_inode *inode = volume ? *bucket_of(tree, found->stx.stx_ino) : NULL;
 
 	for (; inode; inode = inode->next) {
-		if (same(inode, volume, found) && try_ref(inode))
+		if (same(inode, volume, found) && fs_refs_try(&inode->refs))
 			return inode;
 	}
 	return NULL;

@@ -17,11 +17,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "vhostuser/checked.h"
-
-/* The most that one answer carries; guests ask for 4 KiB, newer ones for more. */
-#define REPLY_MAX (128 * 1024)
-
 /* Half-read buffers of 8 KiB that are kept for a guest; past them its directories seek. */
 #define DIRBUFS_MAX 4096
 
@@ -230,11 +225,7 @@ static int read_dir(struct fs_slot *slot, bool plus, struct listing *list)
 static void answer_listing(struct fs_slot *slot, bool plus)
 {
 	const struct fuse_read_in *in = fs_slot_args(slot);
-	size_t room = fs_slot_reply_room(slot).left;
-	struct listing list = {
-		.tree = fs_tree_of(slot),
-		.size = MIN(MIN(in->size, room), (size_t)REPLY_MAX),
-	};
+	struct listing list = {.tree = fs_tree_of(slot), .size = in->size};
 	int r = -ENOMEM;
 
 	list.data = malloc(list.size + 1);

@@ -94,18 +94,17 @@ static int read_file(struct fs_slot *slot, bool may_block, size_t *done)
 	CLEANUP_FILE struct fs_file file = {0};
 	const struct fuse_read_in *in = fs_slot_args(slot);
 	struct vu_iov room = fs_slot_reply_room(slot);
-	size_t size = MIN(in->size, room.left);
 	int rwf = 0, r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
 
 	if (r < 0)
 		return r;
-	if (!range_within(in->offset, size, INT64_MAX))
+	if (!range_within(in->offset, in->size, INT64_MAX))
 		return -EINVAL;
 	if (!may_block)
 		rwf = in_place(file.handle, &file.handle->inode->volume->no_nowait_read, false);
 	if (rwf < 0)
 		return rwf;
-	r = read_all(file.fd, &room, size, (off_t)in->offset, rwf, done);
+	r = read_all(file.fd, &room, in->size, (off_t)in->offset, rwf, done);
 	if (r == -EOPNOTSUPP && rwf) {
 		atomic_store_explicit(
 			&file.handle->inode->volume->no_nowait_read, true, memory_order_relaxed);

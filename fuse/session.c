@@ -85,7 +85,11 @@ int fs_session_new(struct fs *fs, uint64_t epoch, struct fs_session **out)
 	session = r == 0 ? calloc(1, sizeof(*session)) : NULL;
 	if (!session) {
 		atomic_fetch_sub(&fs->sessions, 1);
-		return r < 0 ? r : -ENOMEM;
+		r = r < 0 ? r : -ENOMEM;
+		log_guest("fuse", "no session %" PRIu64 ": %s", epoch,
+			r == -EBUSY ? "too many old ones wait for requests that hang"
+				    : strerror(-r));
+		return r;
 	}
 	atomic_init(&session->refs, 1);
 	session->fs = fs;

@@ -34,9 +34,7 @@ struct fs_session {
 	struct fs_tree *tree;    /* inodes and handles of this epoch */
 	struct fs_work burial;   /* defers the end of a session that has files open */
 	uint64_t init_flags;     /* what was agreed on: the INIT reply's flags and flags2 */
-	uint32_t minor;          /* the guest's */
-	uint32_t max_write;
-	uint16_t max_pages;
+	uint32_t minor;          /* that both speak */
 };
 
 /*

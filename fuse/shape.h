@@ -25,8 +25,11 @@ enum fs_tail {
 #define FS_SHAPE_READS  (1U << 2) /* a fuse_read_in; its size is cut to the room there is */
 #define FS_SHAPE_LISTS  (1U << 3) /* and to FS_LIST_MAX: put together in private memory */
 
-/* The longest listing of one READDIR or READDIRPLUS; a shorter one than asked for is right. */
-#define FS_LIST_MAX (1024 * 1024)
+/*
+ * The longest listing of one READDIR or READDIRPLUS; a shorter one than asked for is right. Guests
+ * ask for 4 KiB, newer ones for more.
+ */
+#define FS_LIST_MAX (128 * 1024)
 
 struct fs_shape {
 	bool carried;    /* false: ENOSYS */
