@@ -39,6 +39,17 @@ static int address(const char *path, struct sockaddr_un *addr)
 	return 0;
 }
 
+/* A socket for `path`, owned by the caller, and its address; -errno. */
+static int stream_socket(const char *path, struct sockaddr_un *addr)
+{
+	int ret = address(path, addr), fd;
+
+	if (ret < 0)
+		return ret;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return fd < 0 ? -errno : fd;
+}
+
 static int bind_to(int fd, const struct sockaddr_un *addr)
 {
 	return bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
@@ -102,16 +113,12 @@ static void explain_listen(const char *path, int err)
 
 static int listen_at(const char *path, int *listener)
 {
-	CLEANUP_FD int fd = -1;
 	struct sockaddr_un addr;
+	CLEANUP_FD int fd = stream_socket(path, &addr);
 	int ret;
 
-	ret = address(path, &addr);
-	if (ret < 0)
-		return ret;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	ret = bind_to(fd, &addr);
 	if (ret == -EADDRINUSE) {
 		ret = remove_stale(&addr);
@@ -147,16 +154,12 @@ int vu_socket_accept(int listener, int *fd)
 
 int vu_socket_connect(const char *path, int *connected)
 {
-	CLEANUP_FD int fd = -1;
 	struct sockaddr_un addr;
+	CLEANUP_FD int fd = stream_socket(path, &addr);
 	int ret;
 
-	ret = address(path, &addr);
-	if (ret < 0)
-		return ret;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	ret = connect_to(fd, &addr); /* a unix stream connects at once or not at all */
 	if (ret < 0)
 		return ret;
