@@ -617,6 +617,8 @@ static const struct it_difference differences[] = {
 	{ "unknown_nodeids", "it gives a nodeid to the next inode at once" },
 	{ "wrong_handles", "it takes a directory's handle for a file's" },
 	{ "uniques", "it asserts that a unique is not 0" },
+	{ "absurd_sizes",
+		"it allocates the 4 GiB that a READDIR asks for: late under load" },
 	{ "batch_forget_counts", "it asserts on the lookup count of a FORGET" },
 	{ "requests_on_hiprio", "it carries out any request there" },
 	{ "random_requests", "it asserts that a request is answered once only" },
