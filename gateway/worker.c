@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "gateway/queue_internal.h"
@@ -152,12 +153,25 @@ static void serve_or_leave(struct gw_worker *worker)
 		ev_break(worker->loop, EVBREAK_ALL);
 }
 
-static void on_fd(struct ev_loop *loop, ev_io *io, int revents)
+/*
+ * Takes what was signalled; false when nothing will come any more. It must not wait, whatever the
+ * front-end made of the O_NONBLOCK that it shares with us: another worker may have been first.
+ */
+static bool drain(int fd)
 {
 	uint64_t count;
+	const struct iovec iov = {.iov_base = &count, .iov_len = sizeof(count)};
+	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
 
-	if (read(io->fd, &count, sizeof(count)) == 0)
-		ev_io_stop(loop, io); /* not an eventfd, and at its end for ever */
+	if (n < 0 && errno == EOPNOTSUPP) /* an older kernel, or a pipe there */
+		n = read(fd, &count, sizeof(count));
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+static void on_fd(struct ev_loop *loop, ev_io *io, int revents)
+{
+	if (!drain(io->fd))
+		ev_io_stop(loop, io); /* else it would be ready for ever */
 	serve_or_leave(io->data);
 }
 

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "vhostuser/log.h"
 
@@ -341,9 +342,18 @@ static int handle_get_vring_base(struct vu_backend *backend, struct vu_message *
 }
 
 /*
- * The eventfd of a vring fd message, or -1; made non-blocking, since the front-end chose what it
- * really is and no thread of ours shall wait for it.
+ * Eventfds have no file type; where there are none, pipes and sockets do their work. All others,
+ * a directory or a file of some remote system, are never at rest or keep their writer waiting.
  */
+static bool may_signal(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 &&
+	       ((st.st_mode & S_IFMT) == 0 || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+/* The eventfd of a vring fd message, or -1; made non-blocking: no thread of ours waits for it. */
 static int take_eventfd(struct vu_backend *backend, struct vu_message *message, int *fd)
 {
 	int ret;
@@ -351,6 +361,8 @@ static int take_eventfd(struct vu_backend *backend, struct vu_message *message, 
 	*fd = -1;
 	if (message->fds->n == 0)
 		return VU_DONE;
+	if (!may_signal(message->fds->fd[0]))
+		return vu_fault(backend, -EPROTO, "the fd is not an eventfd");
 	ret = fd_nonblock(message->fds->fd[0]);
 	if (ret < 0)
 		return vu_fault(backend, ret, "the fd is of no use: %s", strerror(-ret));

@@ -477,30 +477,6 @@ static void test_memory_table_refused(void **state)
 	rig_expect_told(&rig, started_0); /* "regions 1" */
 }
 
-/* What is lost counts as long as it is in the table. */
-static void test_memory_lost(void **state)
-{
-	struct vu_region *former;
-	size_t lines;
-	int ret;
-
-	rig_do_memory(&rig, 1);
-	former = vu_region_get(rig.memory->regions[0]);
-	rig_do_memory(&rig, 2);
-	assert_true(vu_memory_fault(former->host + 0x1234));
-	vu_region_put(former);
-	assert_int_equal(vu_backend_check_memory(rig.backend), 0);
-
-	assert_true(vu_memory_fault(rig.memory->regions[1]->host));
-	rig_log_start(&rig);
-	ret = vu_backend_check_memory(rig.backend);
-	assert_non_null(strstr(rig_log_end(&rig, &lines), "ERROR front-end: guest memory was cut"));
-	assert_int_equal(ret, -EPROTO);
-	assert_int_equal(lines, 1);
-	assert_int_equal(rig_pump(&rig), -EPROTO);
-	assert_int_equal(vu_backend_check_memory(rig.backend), -EPROTO);
-}
-
 static void test_kick_without_fd(void **state)
 {
 	uint64_t value = VU_VRING_NOFD | 1;
@@ -709,7 +685,6 @@ int main(void)
 		TEST(test_memory_regions, setup_ready),
 		TEST(test_memory_refused_unasked, setup_ready),
 		TEST(test_memory_table_refused, setup_ready),
-		TEST(test_memory_lost, setup_ready),
 		TEST(test_kick_without_fd, setup_ready),
 		TEST(test_contradictions, setup_ready),
 		TEST(test_reply_ack, setup),

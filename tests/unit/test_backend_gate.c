@@ -17,7 +17,7 @@ struct sample {
 	size_t n_fds;
 };
 
-static int shared_fd;
+static int shared_fd, signal_fd;
 
 static void build_payload(const struct vu_request *request, struct sample *sample)
 {
@@ -76,7 +76,8 @@ static struct sample build(const struct vu_request *request)
 	if (request->payload == VU_PAYLOAD_MEM_TABLE)
 		sample.n_fds = 2;
 	for (size_t i = 0; i < VU_FDS_MAX; i++)
-		sample.fds[i] = shared_fd;
+		sample.fds[i] =
+			request->payload == VU_PAYLOAD_VRING_FD ? signal_fd : shared_fd;
 	return sample;
 }
 
@@ -412,14 +413,76 @@ static void test_truncated_fds(void **state)
 	assert_int_equal(count_fds(), before);
 }
 
+/* What comes as an eventfd has to be something that can be waited for and is written at once. */
+static void test_no_eventfds(void **state)
+{
+	static const uint32_t codes[] = {VU_SET_VRING_KICK, VU_SET_VRING_CALL, VU_SET_VRING_ERR};
+	static const char *const paths[] = {"/", "/dev/zero", "/proc/self/exe"};
+	uint64_t value = 1;
+	struct rig rig;
+	int fds[2];
+
+	for (size_t i = 0; i < ARRAY_SIZE(codes) * ARRAY_SIZE(paths); i++) {
+		uint32_t code = codes[i / ARRAY_SIZE(paths)];
+		size_t before = count_fds();
+		int fd = open(paths[i % ARRAY_SIZE(paths)], O_RDONLY | O_CLOEXEC);
+
+		assert_true(fd >= 0);
+		prepare(&rig, vu_request_find(code));
+		rig_send(&rig, code, 0, &value, sizeof(value), &fd, 1);
+		close(fd);
+		rig_expect_end(&rig, -EPROTO, vu_request_name(code), "not an eventfd");
+		rig_fini(&rig);
+		assert_int_equal(count_fds(), before);
+	}
+
+	prepare(&rig, vu_request_find(VU_SET_VRING_CALL));
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	rig_send(&rig, VU_SET_VRING_CALL, 0, &value, sizeof(value), &fds[1], 1);
+	assert_int_equal(rig_pump(&rig), 0);
+	close(fds[0]);
+	close(fds[1]);
+	rig_fini(&rig);
+}
+
+/* What is lost counts as long as it is in the table. */
+static void test_memory_lost(void **state)
+{
+	struct vu_region *former;
+	struct rig rig;
+	size_t lines;
+	int ret;
+
+	rig_init(&rig, RIG_FEATURES, RIG_PROTOCOL);
+	rig_open(&rig, VU_CONN_READY, RIG_PROTOCOL, RIG_FEATURES);
+	rig_do_memory(&rig, 1);
+	former = vu_region_get(rig.memory->regions[0]);
+	rig_do_memory(&rig, 2);
+	assert_true(vu_memory_fault(former->host + 0x1234));
+	vu_region_put(former);
+	assert_int_equal(vu_backend_check_memory(rig.backend), 0);
+
+	assert_true(vu_memory_fault(rig.memory->regions[1]->host));
+	rig_log_start(&rig);
+	ret = vu_backend_check_memory(rig.backend);
+	assert_non_null(strstr(rig_log_end(&rig, &lines), "ERROR front-end: guest memory was cut"));
+	assert_int_equal(ret, -EPROTO);
+	assert_int_equal(lines, 1);
+	assert_int_equal(rig_pump(&rig), -EPROTO);
+	assert_int_equal(vu_backend_check_memory(rig.backend), -EPROTO);
+	rig_fini(&rig);
+}
+
 static int open_shared(void **state)
 {
 	shared_fd = rig_memfd(0x100000);
+	signal_fd = eventfd(0, EFD_CLOEXEC);
 	return 0;
 }
 
 static int close_shared(void **state)
 {
+	close(signal_fd);
 	return close(shared_fd);
 }
 
@@ -439,6 +502,8 @@ int main(void)
 		cmocka_unit_test(test_cut_short),
 		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_truncated_fds),
+		cmocka_unit_test(test_no_eventfds),
+		cmocka_unit_test(test_memory_lost),
 	};
 
 	return cmocka_run_group_tests(tests, open_shared, close_shared);

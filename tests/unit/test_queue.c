@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -526,6 +527,36 @@ static void test_other_fds(void **state)
 	teardown(f);
 }
 
+/* A kick that is ready for ever and says nothing costs no time; the ring goes on with another. */
+static void test_dead_kicks(void **state)
+{
+	struct fixture *f = setup(0);
+	int kicks[2], pair[2];
+
+	kicks[0] = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(pipe(pair), 0);
+	close(pair[1]);
+	kicks[1] = pair[0];
+	for (size_t i = 0; i < ARRAY_SIZE(kicks); i++) {
+		gw_queue_set_kick(f->queue, kicks[i]);
+		run(f, 0.05, NULL, 0);
+
+		clock_t before = clock();
+
+		usleep(200000);
+		assert_true(clock() - before < CLOCKS_PER_SEC / 10);
+	}
+
+	/* The front-end may make its own fd blocking, whenever it likes. */
+	gw_queue_set_kick(f->queue, dup(f->driver.kick));
+	assert_int_equal(fcntl(f->driver.kick, F_SETFL, 0), 0);
+	for (unsigned int i = 1; i <= 20; i++) {
+		send(f, IN_PLACE, &A, 0);
+		assert_true(run(f, 5, &f->done['A'], i));
+	}
+	teardown(f);
+}
+
 static void test_broken_ring(void **state)
 {
 	struct fixture *f = setup(0);
@@ -655,6 +686,7 @@ int main(void)
 		cmocka_unit_test(test_free_with_requests_in_flight),
 		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_other_fds),
+		cmocka_unit_test(test_dead_kicks),
 		cmocka_unit_test(test_broken_ring),
 		cmocka_unit_test(test_bad_start),
 		cmocka_unit_test(test_memory_comes_and_goes),
