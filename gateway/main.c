@@ -47,7 +47,7 @@ static bool comes_to_rest(const struct fs *fs)
 static enum gw_exit serve(const struct gw_options *options, struct gw_endpoint *endpoint,
 	const struct gw_share *share)
 {
-	struct gw_server_config server = { .options = options, .endpoint = endpoint };
+	struct gw_server_config server = {.options = options, .endpoint = endpoint};
 	struct fs_config config = {
 		.root_fd = share->root_fd,
 		.proc_fd = share->proc_fd,

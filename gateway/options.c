@@ -14,6 +14,10 @@
 /* Returns 0, or -EINVAL when the value is not one that the option's help describes. */
 typedef int (*setter)(struct gw_options *options, const char *value);
 
+/* Numbers of the headers, for the help. */
+#define TEXT_OF(x) #x
+#define TEXT(x)    TEXT_OF(x)
+
 struct option {
 	const char *name;
 	const char *argument; /* what --help calls it; NULL: takes none */
@@ -166,6 +170,7 @@ static int set_help(struct gw_options *options, const char *value)
 	return 0;
 }
 
+/* clang-format off */
 static const struct option table[] = {
 	{"shared-dir", "DIR", NULL, "the directory that guests see", set_shared_dir},
 	{"socket-path", "SOCKET", NULL, "listen for the front-end on this UNIX socket",
@@ -173,13 +178,17 @@ static const struct option table[] = {
 	{"fd", "N", NULL, "use this inherited socket, listening or connected", set_fd},
 	{"connect", "SOCKET", NULL, "connect to a front-end that listens, retrying until it does",
 		set_connect},
-	{"tag", "TAG", NULL, "what guests mount by, 36 bytes at most; for front-ends without one",
+	{"tag", "TAG", NULL,
+		"what guests mount by, " TEXT(GW_TAG_MAX) " bytes at most; "
+		"for front-ends without one",
 		set_tag},
 	{"cache", "never|metadata|auto|always", "auto", "what guests may cache and how long",
 		set_cache},
 	{"readonly", NULL, NULL, "refuse every change", set_readonly},
 	{"sandbox", "none|chroot", "chroot as root", "confinement; no namespaces yet", set_sandbox},
-	{"request-queues", "N", "1", "request queues to announce, 1 to 64", set_request_queues},
+	{"request-queues", "N", "1",
+		"request queues to announce, 1 to " TEXT(GW_REQUEST_QUEUES_MAX),
+		set_request_queues},
 	{"keep-listening", NULL, NULL, "serve the next front-end when one leaves",
 		set_keep_listening},
 	{"log-level", "error|warn|info|debug|off", "info", "how much goes to standard error",
@@ -189,6 +198,7 @@ static const struct option table[] = {
 	{"version", NULL, NULL, "print the version, and exit", set_version},
 	{"help", NULL, NULL, "print this, and exit", set_help},
 };
+/* clang-format on */
 
 static const struct option *find(const char *name, size_t len)
 {

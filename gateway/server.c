@@ -89,23 +89,33 @@ static void disconnect(struct gw_server *server)
 	server->backend = NULL;
 }
 
-/* What to do after a connection that ended with `error`. */
+static enum gw_exit status_after(int error)
+{
+	switch (error) {
+	case -ECONNRESET:
+		return GW_EXIT_OK;
+	case -EPROTO:
+		return GW_EXIT_PROTOCOL;
+	default:
+		return GW_EXIT_INTERNAL;
+	}
+}
+
+/* What to do after a connection that ended with `error`, which was logged if it is a failure. */
 static void after_connection(struct gw_server *server, int error)
 {
 	bool again = server->config->options->keep_listening &&
 		     server->config->endpoint->role != GW_CONNECTED;
 
 	disconnect(server);
-	if (again) {
-		server->connect_delay = CONNECT_DELAY_MIN;
-		log_info("front-end", "left; waiting for the next");
-		meet(server);
-	} else if (error == -ECONNRESET) {
-		log_info("front-end", "left");
-		end(server, GW_EXIT_OK);
-	} else {
-		end(server, error == -EPROTO ? GW_EXIT_PROTOCOL : GW_EXIT_SOCKET);
+	log_info("front-end", "%s%s", error == -ECONNRESET ? "left" : "disconnected",
+		again ? "; waiting for the next" : "");
+	if (!again) {
+		end(server, status_after(error));
+		return;
 	}
+	server->connect_delay = CONNECT_DELAY_MIN;
+	meet(server);
 }
 
 /* Waits for what the connection waits for now. */
@@ -141,7 +151,7 @@ static void on_backend(struct ev_loop *loop, ev_io *io, int revents)
 
 static void on_message_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-	log_warn("front-end", "sent part of a message and then nothing for %.0f s",
+	log_error("front-end", "sent part of a message and then nothing for %.0f s",
 		MESSAGE_PATIENCE);
 	after_connection(timer->data, -EPROTO);
 }

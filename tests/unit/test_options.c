@@ -179,6 +179,30 @@ static void test_printed(void **state)
 	free(text);
 }
 
+/* The words that --help gives for an option are those that it takes. */
+static void test_words_of_help(void **state)
+{
+	char *text = printed(gw_options_help), *line_end, *word_end;
+	unsigned int n = 0;
+
+	for (char *line = strtok_r(text, "\n", &line_end); line;
+		line = strtok_r(NULL, "\n", &line_end)) {
+		char name[32], words[64], option[100];
+		struct gw_options o;
+
+		if (sscanf(line, " --%31s %63[a-z|]", name, words) != 2 || !strchr(words, '|'))
+			continue;
+		for (char *word = strtok_r(words, "|", &word_end); word;
+			word = strtok_r(NULL, "|", &word_end)) {
+			snprintf(option, sizeof(option), "--%s=%s", name, word);
+			assert_int_equal(PARSE(&o, "--shared-dir=/", "--fd=0", option), 0);
+			n++;
+		}
+	}
+	assert_int_equal(n, 4 + 2 + 5); /* cache, sandbox, log-level */
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +212,7 @@ int main(void)
 		cmocka_unit_test(test_tag_of_36_bytes),
 		cmocka_unit_test(test_actions),
 		cmocka_unit_test(test_printed),
+		cmocka_unit_test(test_words_of_help),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
