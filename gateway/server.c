@@ -4,7 +4,7 @@
  *
  *                     listen_io                       the front-end leaves
  *   MEETING --------------------------> SERVING ---------------------------+
- *    ^  (or connect_timer, or at once)                                      |
+ *    ^  (or meet_timer, or at once)                                         |
  *    |                                                                      |
  *    +---------------------- with --keep-listening -------------------------+---> END (exit status)
  *
@@ -30,9 +30,9 @@
 #include "vhostuser/log.h"
 #include "vhostuser/socket.h"
 
-/* Delays between tries to connect: soon at first, since both sides are often started together. */
-#define CONNECT_DELAY_MIN 0.02
-#define CONNECT_DELAY_MAX 1.0
+/* Delays between tries to meet: soon at first, since both sides are often started together. */
+#define MEET_DELAY_MIN 0.02
+#define MEET_DELAY_MAX 1.0
 
 /* A front-end that began a message gets this long to send the rest of it. */
 #define MESSAGE_PATIENCE 3.0
@@ -43,9 +43,9 @@ struct gw_server {
 	struct gw_watch watch;
 	ev_signal signals[2];
 	ev_io listen_io;
-	ev_timer connect_timer;
-	double connect_delay;
-	int connect_error; /* the last one that was logged */
+	ev_timer meet_timer;
+	double meet_delay;
+	int meet_error; /* the last one that was logged */
 
 	/* The connection that is served; NULL: none. */
 	struct vu_backend *backend;
@@ -64,17 +64,44 @@ static void end(struct gw_server *server, enum gw_exit status)
 	ev_break(server->loop, EVBREAK_ALL);
 }
 
+static void meet_later(struct gw_server *server)
+{
+	ev_now_update(server->loop);
+	ev_timer_set(&server->meet_timer, server->meet_delay, 0.);
+	ev_timer_start(server->loop, &server->meet_timer);
+	server->meet_delay = MIN(MAX(server->meet_delay * 2, MEET_DELAY_MIN), MEET_DELAY_MAX);
+}
+
 static void meet(struct gw_server *server)
 {
-	if (server->config->endpoint->role == GW_LISTENING) {
+	if (server->config->endpoint->role == GW_LISTENING)
 		ev_io_start(server->loop, &server->listen_io);
-	} else if (server->config->endpoint->role == GW_CONNECTING) {
-		ev_now_update(server->loop);
-		ev_timer_set(&server->connect_timer, server->connect_delay, 0.);
-		ev_timer_start(server->loop, &server->connect_timer);
-		server->connect_delay =
-			MIN(MAX(server->connect_delay * 2, CONNECT_DELAY_MIN), CONNECT_DELAY_MAX);
+	else if (server->config->endpoint->role == GW_CONNECTING)
+		meet_later(server);
+}
+
+/* True when the front-end was not there or we had no fd or memory for it: that may pass. */
+static bool try_again(struct gw_server *server, const char *object, int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+	case -EAGAIN:
+	case -EINTR:
+	case -ECONNABORTED:
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOBUFS:
+	case -ENOMEM:
+		break;
+	default:
+		return false;
 	}
+	if (error != server->meet_error)
+		log_info(object, "no front-end yet (%s); retrying", strerrordesc_np(-error));
+	server->meet_error = error;
+	meet_later(server);
+	return true;
 }
 
 static void disconnect(struct gw_server *server)
@@ -114,7 +141,7 @@ static void after_connection(struct gw_server *server, int error)
 		end(server, status_after(error));
 		return;
 	}
-	server->connect_delay = CONNECT_DELAY_MIN;
+	server->meet_delay = MEET_DELAY_MIN;
 	meet(server);
 }
 
@@ -221,35 +248,39 @@ static void on_listen(struct ev_loop *loop, ev_io *io, int revents)
 	r = vu_socket_accept(io->fd, &fd);
 	if (r == -EAGAIN || r == -ECONNABORTED || r == -EINTR)
 		return;
-	if (r) {
+	ev_io_stop(loop, io);
+	if (r == 0) {
+		server->meet_error = 0;
+		serve_or_fail(server, fd);
+	} else if (!try_again(server, "socket", r)) {
 		log_error("socket", "cannot accept a connection: %s", strerrordesc_np(-r));
 		end(server, GW_EXIT_SOCKET);
-		return;
 	}
-	ev_io_stop(loop, io);
-	serve_or_fail(server, fd);
 }
 
-static void on_connect(struct ev_loop *loop, ev_timer *timer, int revents)
+static void try_connect(struct gw_server *server)
 {
-	struct gw_server *server = timer->data;
+	const struct gw_endpoint *endpoint = server->config->endpoint;
 	int fd, r;
 
-	r = gw_endpoint_connect(server->config->endpoint, &fd);
+	r = gw_endpoint_connect(endpoint, &fd);
 	if (r == 0) {
-		server->connect_error = 0;
+		server->meet_error = 0;
 		serve_or_fail(server, fd);
-	} else if (r == -ENOENT || r == -ECONNREFUSED || r == -EAGAIN || r == -EINTR) {
-		if (r != server->connect_error)
-			log_info(server->config->endpoint->path,
-				"nobody listens yet (%s); retrying", strerrordesc_np(-r));
-		server->connect_error = r;
-		meet(server);
-	} else {
-		log_error(
-			server->config->endpoint->path, "cannot connect: %s", strerrordesc_np(-r));
+	} else if (!try_again(server, endpoint->path, r)) {
+		log_error(endpoint->path, "cannot connect: %s", strerrordesc_np(-r));
 		end(server, GW_EXIT_SOCKET);
 	}
+}
+
+static void on_meet_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct gw_server *server = timer->data;
+
+	if (server->config->endpoint->role == GW_LISTENING)
+		ev_io_start(loop, &server->listen_io);
+	else
+		try_connect(server);
 }
 
 static void on_signal(struct ev_loop *loop, ev_signal *sig, int revents)
@@ -284,10 +315,10 @@ static void server_init(struct gw_server *server, const struct gw_server_config 
 	gw_watch_init(&server->watch, server->loop);
 	ev_io_init(&server->listen_io, on_listen, config->endpoint->fd, EV_READ);
 	ev_io_init(&server->backend_io, on_backend, -1, EV_READ);
-	ev_timer_init(&server->connect_timer, on_connect, 0., 0.);
+	ev_timer_init(&server->meet_timer, on_meet_timer, 0., 0.);
 	ev_timer_init(&server->message_timer, on_message_timeout, 0., MESSAGE_PATIENCE);
 	server->message_timer.data = server;
-	server->listen_io.data = server->backend_io.data = server->connect_timer.data = server;
+	server->listen_io.data = server->backend_io.data = server->meet_timer.data = server;
 	take_signals(server);
 	gw_fault_start(server->loop, on_memory_lost, server);
 }
