@@ -33,6 +33,9 @@
 /* After a SIGKILL: a moment to be gone, unless a thread cannot be. */
 #define LAST_MOMENT_MS 50
 
+/* What ps shows beside the service's virtiofs-gatewa(y): 15 bytes at most. */
+#define PROCESS_NAME "virtiofs-superv"
+
 struct supervisor {
 	pid_t child;
 	int signal_fd, report_fd; /* owned */
@@ -161,8 +164,9 @@ static enum gw_exit run_parent(
 	/* A connection ends when its last copy is closed: it must be the service's alone. */
 	fd_close(&endpoint->fd);
 	gw_share_close(share);
-	gw_sandbox_enter_supervisor();
-	prctl(PR_SET_NAME, "supervisor");
+	/* Logged if it fails; the service drops its rights likewise, and would not start then. */
+	(void)gw_sandbox_enter_supervisor();
+	prctl(PR_SET_NAME, PROCESS_NAME);
 	wait_for_child(self);
 	gw_endpoint_remove(endpoint);
 	gw_endpoint_close(endpoint);
