@@ -61,28 +61,34 @@ static int connect_to(int fd, const struct sockaddr_un *addr)
 }
 
 /*
- * True when some process has a socket open under this address. A datagram socket asks: a stream
- * listener refuses it by its type (EPROTOTYPE) and never notices, whereas a stream connection
- * would be taken for the one front-end that a waiting back-end serves.
+ * 0 when no process has a socket open under this address, -EADDRINUSE when one has, -EACCES when
+ * we may not know. A datagram socket asks: a stream listener refuses it by its type (EPROTOTYPE)
+ * and never notices, whereas a stream connection would be taken for the one front-end that a
+ * waiting back-end serves.
  */
-static bool in_use(const struct sockaddr_un *addr)
+static int left_over(const struct sockaddr_un *addr)
 {
 	CLEANUP_FD int probe = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int ret = probe < 0 ? -errno : connect_to(probe, addr);
 
-	return probe < 0 || connect_to(probe, addr) != -ECONNREFUSED;
+	if (ret == -ECONNREFUSED)
+		return 0;
+	return ret == -EACCES ? -EACCES : -EADDRINUSE;
 }
 
 /* bind found something at the path: removes it if it is a socket that nobody uses any more. */
 static int remove_stale(const struct sockaddr_un *addr)
 {
 	struct stat st;
+	int ret;
 
 	if (lstat(addr->sun_path, &st) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
-	if (in_use(addr))
-		return -EADDRINUSE;
+	ret = left_over(addr);
+	if (ret)
+		return ret;
 	if (unlink(addr->sun_path) < 0 && errno != ENOENT)
 		return -errno;
 	log_info(addr->sun_path, "replaced a socket file that nobody listened on");
@@ -101,6 +107,10 @@ static void explain_listen(const char *path, int err)
 		break;
 	case -EEXIST:
 		log_error(path, "exists and is not a socket: not touched");
+		break;
+	case -EACCES:
+	case -EPERM:
+		log_error(path, "cannot listen: no permission to make or replace a socket there");
 		break;
 	case -ENOENT:
 		log_error(path, "cannot listen: no such directory");

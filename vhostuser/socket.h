@@ -18,7 +18,8 @@
 /*
  * Listens on `path`. A socket file that nobody listens on is replaced; nothing else ever is. Logs
  * one helpful line and returns -ENAMETOOLONG (107 bytes at most), -EADDRINUSE (somebody has it
- * open), -EEXIST (not a socket), or what bind says.
+ * open), -EACCES (also: another user's socket, which may be in use), -EEXIST (not a socket), or
+ * what bind says.
  */
 int vu_socket_listen(const char *path, int *fd);
 
