@@ -71,7 +71,8 @@ static enum gw_exit serve(const struct gw_options *options, struct gw_endpoint *
 		gw_pool_free(pool);
 		return GW_EXIT_CONFIG;
 	}
-	log_info("service", "ready: shares %s", options->shared_dir);
+	log_info("service", "ready: shares %s on %s", options->shared_dir,
+		endpoint->path ? endpoint->path : "an inherited socket");
 	status = gw_server_run(&server);
 	/* Requests stuck in the host's file system keep theirs; the process ends without them. */
 	if (comes_to_rest(server.fs)) {

@@ -271,8 +271,8 @@ static int check(const struct gw_options *options, char *why, size_t size)
 		return -EINVAL;
 	}
 	if (sockets != 1) {
-		snprintf(why, size, "%s one of --socket-path, --fd and --connect: say %s",
-			sockets ? "there is more than" : "there is not",
+		snprintf(why, size, "%s of --socket-path, --fd and --connect is there: say %s",
+			sockets ? "more than one" : "none",
 			sockets ? "just one" : "where the front-end is");
 		return -EINVAL;
 	}
