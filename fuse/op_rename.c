@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define RENAME_FLAGS (RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)
+#define RENAME_FLAGS ((unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 
 static int remove_name(struct fs_slot *slot, const char *name, int flags)
 {

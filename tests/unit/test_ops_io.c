@@ -199,7 +199,7 @@ static int scattered(struct client *c, uint32_t opcode, uint64_t node, uint64_t 
 		iov[n++] = (struct iovec){(uint8_t *)memory + i * piece, piece};
 	if (hole)
 		iov[n++] = (struct iovec){nothing, 4096};
-	header.len = sizeof(head) + (write ? size : 0);
+	header.len = (uint32_t)sizeof(head) + (write ? size : 0);
 	memcpy(head, &header, sizeof(header));
 	memcpy(head + sizeof(header), &in, sizeof(in));
 	req[0] = (struct iovec){head, sizeof(head)};
