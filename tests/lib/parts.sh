@@ -104,7 +104,9 @@ part_threads()
 	local threaded
 	build build-tsan "gcc, ThreadSanitizer" -Dwerror=false -Dbuildtype=debugoptimized \
 		-Db_sanitize=thread || return
-	mapfile -t threaded < <(tests_like build-tsan 'queue|pool|virtqueue|multiqueue')
+	mapfile -t threaded < <(
+		tests_like build-tsan '(multi|virt)?queue(_threads)?|pool|hang|memory|session|io'
+	)
 	if setarch -R true 2>/dev/null; then
 		prefix="setarch -R"
 	fi
