@@ -146,7 +146,7 @@ static void setattr_each_field(void **state)
 	lstat(it_path(it, "f"), &st);
 	assert_int_equal(st.st_size, INT64_C(5) << 30);
 	assert_true(st.st_blocks < 1000);
-	/* How large a file may be is for the host's file system to say: tmpfs takes this, ext4 not. */
+	/* How large a file may be, the host's file system says: tmpfs takes this, ext4 not. */
 	int huge = truncate(it_path(it, "f"), INT64_C(1) << 62) < 0 ? -errno : 0;
 	assert_int_equal(SETATTR(.valid = FATTR_SIZE, .size = UINT64_C(1) << 62), huge);
 	assert_refused(SETATTR(.valid = FATTR_SIZE, .size = UINT64_MAX));
