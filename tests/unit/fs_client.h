@@ -116,8 +116,8 @@ static inline int do_getattr(struct client *c, uint64_t nodeid, struct fuse_attr
 	struct fuse_getattr_in in = {0};
 	int r = ask(c, FUSE_GETATTR, nodeid, &in, sizeof(in), NULL, NULL);
 
-	if (r == 0)
-		*attr = ((struct fuse_attr_out *)(void *)c->rep)->attr;
+	/* Written in any case, for compilers that cannot see a test end where it does. */
+	*attr = r == 0 ? ((struct fuse_attr_out *)(void *)c->rep)->attr : (struct fuse_attr){0};
 	return r;
 }
 

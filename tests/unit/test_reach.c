@@ -58,7 +58,7 @@ static struct forest plant(struct client *c)
 static void assert_is(struct client *c, uint64_t node, const char *path)
 {
 	struct stat st = host_stat(c, path);
-	struct fuse_attr attr = {0}; /* gcc 14 cannot see that do_getattr fills it */
+	struct fuse_attr attr;
 
 	assert_int_equal(do_getattr(c, node, &attr), 0);
 	assert_same_attr(&attr, &st);
