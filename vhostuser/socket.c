@@ -166,11 +166,15 @@ int vu_socket_connect(const char *path, int *connected)
 {
 	struct sockaddr_un addr;
 	CLEANUP_FD int fd = stream_socket(path, &addr);
+	struct stat st;
 	int ret;
 
 	if (fd < 0)
 		return fd;
 	ret = connect_to(fd, &addr); /* a unix stream connects at once or not at all */
+	/* The kernel says the same of a file that will never be a socket. */
+	if (ret == -ECONNREFUSED && stat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		ret = -ENOTSOCK;
 	if (ret < 0)
 		return ret;
 	*connected = fd_steal(&fd);

@@ -28,7 +28,8 @@ int vu_socket_accept(int listener, int *fd);
 
 /*
  * Connects to a listening socket. Does not log, for callers who retry: -ENOENT, -ECONNREFUSED (not
- * listening), -EAGAIN (its backlog is full) are the errors that may pass.
+ * listening), -EAGAIN (its backlog is full) are the errors that may pass; -ENOTSOCK (the path is of
+ * something else) is one that will not.
  */
 int vu_socket_connect(const char *path, int *fd);
 

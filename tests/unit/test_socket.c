@@ -112,6 +112,7 @@ static void test_not_a_socket(void **state)
 
 	close(fd);
 	assert_int_equal(vu_socket_listen(path, &listener), -EEXIST);
+	assert_int_equal(vu_socket_connect(path, &fd), -ENOTSOCK);
 	assert_int_equal(lstat(path, &st), 0);
 	unlink(path);
 
