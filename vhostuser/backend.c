@@ -260,6 +260,23 @@ static void note_need_reply(struct vu_backend *backend, struct vu_message *messa
 		(backend->protocol_features & VU_BIT(VU_PROTOCOL_F_REPLY_ACK));
 }
 
+/*
+ * What the connection ends with when a request was not met and nobody asked to be told: what we are
+ * short of may be there for the next one; all else was the front-end's to avoid.
+ */
+static int unmet(int verdict)
+{
+	switch (verdict) {
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE:
+	case -EAGAIN: /* threads */
+		return verdict;
+	default:
+		return -EPROTO;
+	}
+}
+
 /* Acts on a verdict: an answer, or the connection's end. */
 static int conclude(struct vu_backend *backend, struct vu_message *message, int verdict)
 {
@@ -289,7 +306,7 @@ static int conclude(struct vu_backend *backend, struct vu_message *message, int 
 	}
 	if (verdict == -EPROTO || !message->need_reply || message->request->own_reply) {
 		complain(backend, LOG_LEVEL_ERROR, header);
-		return die(backend, verdict);
+		return die(backend, unmet(verdict));
 	}
 	complain(backend, LOG_LEVEL_WARN, header);
 	queue_ack(backend, message, 1);

@@ -81,9 +81,9 @@ short vu_backend_events(const struct vu_backend *backend);
 
 /*
  * Handles what is there. 0: go on. -ECONNRESET: the front-end left (not logged: it may). -EPROTO:
- * it broke the protocol. Else an errno: of the socket, or of a request that could not be met and
- * whose sender did not ask to be told. These are logged, one line. After an error only
- * vu_backend_free() may follow.
+ * it broke the protocol, or did not ask to be told that its request cannot be met. Else an errno:
+ * of the socket, or of the memory, fd or thread that such a request found us short of. These are
+ * logged, one line. After an error only vu_backend_free() may follow.
  */
 int vu_backend_on_ready(struct vu_backend *backend);
 
