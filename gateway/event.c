@@ -13,7 +13,6 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "vhostuser/fd.h"
 
@@ -61,8 +60,7 @@ void gw_event_put(struct gw_event *event)
 
 void gw_event_signal(struct gw_event *event)
 {
-	uint64_t one = 1;
-
-	if (event && write(event->fd, &one, sizeof(one)) < 0)
-		return; /* EAGAIN: a signal is pending already */
+	/* EAGAIN: a signal is pending already. Else it is the front-end's own doing. */
+	if (event)
+		(void)fd_signal(event->fd);
 }

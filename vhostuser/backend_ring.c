@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "vhostuser/log.h"
 
@@ -76,11 +75,11 @@ bool vu_ring_valid(const struct vu_backend *backend, const struct vu_ring *ring)
 /* The front-end learns from the err eventfd that a ring is of no use. */
 static void signal_err(const struct vu_ring *ring)
 {
-	uint64_t one = 1;
+	int ret = ring->err < 0 ? 0 : fd_signal(ring->err);
 
 	/* A full or closed counter is the front-end's own doing. */
-	if (ring->err >= 0 && write(ring->err, &one, sizeof(one)) < 0)
-		log_debug("front-end", "ring %u: err eventfd: %s", ring->index, strerror(errno));
+	if (ret < 0)
+		log_debug("front-end", "ring %u: err eventfd: %s", ring->index, strerror(-ret));
 }
 
 static int break_ring(struct vu_ring *ring, int verdict)

@@ -24,6 +24,13 @@ void fd_move(int *dst, int *src);
 /* Makes the open file behind fd (borrowed) non-blocking, for all who share it. 0 or -errno. */
 int fd_nonblock(int fd);
 
+/*
+ * Signals an eventfd (borrowed), or the pipe or socket in its place. -EAGAIN when it is full, also
+ * when whoever shares the open file has made it blocking: it is asked first (an eventfd knows no
+ * write that never waits), which leaves him the instant between two system calls. Else 0 or -errno.
+ */
+int fd_signal(int fd);
+
 #define CLEANUP_FD __attribute__((cleanup(fd_close)))
 
 /* The fds that came with one message; what the handler does not take is closed by fds_close(). */

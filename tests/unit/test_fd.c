@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -111,6 +113,43 @@ static void test_nonblock(void **state)
 	assert_int_equal(fd_nonblock(-1), -EBADF);
 }
 
+static int blocking_eventfd(uint64_t count)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, &count, sizeof(count)), sizeof(count));
+	return fd;
+}
+
+/* Whoever shares the open file may make it blocking and full: that must not hold us up. */
+static void test_signal(void **state)
+{
+	char junk[4096] = {0};
+	int pipe_fds[2], fd = blocking_eventfd(UINT64_MAX - 2);
+	uint64_t count;
+
+	assert_int_equal(fd_signal(fd), 0);
+	assert_int_equal(fd_signal(fd), -EAGAIN);
+	assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+	assert_true(count == UINT64_MAX - 1);
+	assert_int_equal(fd_signal(fd), 0);
+	close(fd);
+	assert_int_equal(fd_signal(fd), -EBADF);
+
+	assert_int_equal(pipe(pipe_fds), 0);
+	assert_int_equal(fd_signal(pipe_fds[1]), 0);
+	assert_int_equal(fcntl(pipe_fds[1], F_SETFL, O_NONBLOCK), 0);
+	while (write(pipe_fds[1], junk, sizeof(junk)) > 0)
+		;
+	assert_int_equal(fcntl(pipe_fds[1], F_SETFL, 0), 0);
+	assert_int_equal(fd_signal(pipe_fds[1]), -EAGAIN);
+	close(pipe_fds[0]);
+	signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(fd_signal(pipe_fds[1]), -EPIPE);
+	close(pipe_fds[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +158,7 @@ int main(void)
 		cmocka_unit_test(test_cleanup),
 		cmocka_unit_test(test_fds),
 		cmocka_unit_test(test_nonblock),
+		cmocka_unit_test(test_signal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
