@@ -150,6 +150,16 @@ bool gw_queue_is_busy(struct gw_queue *queue)
 	return busy;
 }
 
+/*
+ * Lock held: nobody pops any more. The owner may be stuck, and no tick looks at it now: so the
+ * driver hears at once of what it pushed.
+ */
+static void take_token(struct gw_queue *queue, struct gw_signals *signals)
+{
+	gw_worker_revoke(queue);
+	gw_queue_collect_call(queue, signals);
+}
+
 /* Lock held: hands the token to a new thread, if there may be one more. */
 static void relieve(struct gw_queue *queue)
 {
@@ -204,9 +214,11 @@ static uint16_t stop_now(struct gw_queue *queue)
 static void finish_stop(struct gw_queue *queue)
 {
 	struct gw_signals signals = {0};
-	uint16_t base = stop_now(queue);
+	uint16_t base;
 
+	/* While there is a ring: a stopped one is not to be looked at. */
 	gw_queue_collect_call(queue, &signals);
+	base = stop_now(queue);
 	gw_queue_unlock(queue);
 	gw_signals_send(&signals);
 	queue->config.stopped(queue->config.device, queue->config.index, base);
@@ -323,17 +335,20 @@ int gw_queue_start(struct gw_queue *queue, const struct vq_config *config, struc
 
 void gw_queue_stop(struct gw_queue *queue)
 {
+	struct gw_signals signals = {0};
+
 	gw_queue_lock(queue);
-	gw_worker_revoke(queue);
 	if (queue->n_inflight == 0) {
 		finish_stop(queue);
 		return;
 	}
+	take_token(queue, &signals);
 	queue->stopping = true;
 	ev_timer_set(&queue->stop_timer, GW_QUEUE_STOP_MS / 1000., 0.);
 	ev_now_update(queue->config.watch->loop);
 	ev_timer_start(queue->config.watch->loop, &queue->stop_timer);
 	gw_queue_unlock(queue);
+	gw_signals_send(&signals);
 }
 
 void gw_queue_reset(struct gw_queue *queue)
@@ -356,13 +371,16 @@ static void resume(struct gw_queue *queue)
 
 void gw_queue_pause(struct gw_queue *queue, bool pause)
 {
+	struct gw_signals signals = {0};
+
 	gw_queue_lock(queue);
 	queue->paused = pause;
 	if (pause)
-		gw_worker_revoke(queue);
+		take_token(queue, &signals);
 	else if (!queue->owner)
 		resume(queue);
 	gw_queue_unlock(queue);
+	gw_signals_send(&signals);
 }
 
 void gw_queue_set_kick(struct gw_queue *queue, int kick)
@@ -390,11 +408,19 @@ int gw_queue_set_events(struct gw_queue *queue, int call, int err)
 
 void gw_queue_set_memory(struct gw_queue *queue, struct vu_memory *memory)
 {
+	struct gw_signals signals = {0};
+
 	gw_queue_lock(queue);
-	/* Back in memory after a rest, the ring may hold chains that nobody was kicked for. */
-	if (queue->started && vq_set_memory(queue->vq, memory) == 0)
+	/*
+	 * Back in memory after a rest, the ring may hold chains that nobody was kicked for, and
+	 * completions that came in meanwhile; paused or stopping, it has no owner to tell of them.
+	 */
+	if (queue->started && vq_set_memory(queue->vq, memory) == 0) {
 		gw_worker_nudge(queue);
+		gw_queue_collect_call(queue, &signals);
+	}
 	gw_queue_unlock(queue);
+	gw_signals_send(&signals);
 }
 
 unsigned int gw_queue_threads(struct gw_queue *queue)
