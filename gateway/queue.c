@@ -165,8 +165,15 @@ static void relieve(struct gw_queue *queue)
 {
 	int r;
 
-	if (queue->n_workers > GW_QUEUE_RELIEVED_MAX)
+	if (queue->n_workers > GW_QUEUE_RELIEVED_MAX) {
+		if (!queue->exhausted)
+			log_guest(queue->name,
+				"waits: %u threads are blocked in the host's file system already",
+				queue->n_workers);
+		queue->exhausted = true;
 		return;
+	}
+	queue->exhausted = false;
 	r = gw_worker_start(queue);
 	if (r)
 		log_guest(

@@ -38,6 +38,7 @@ struct gw_queue {
 	bool polling;      /* kicks are suppressed */
 	uint32_t seen_seq; /* seq as the last tick saw it */
 	unsigned int stuck_ticks;
+	bool exhausted; /* no more relief, and the log says so */
 
 	/* Main loop only. */
 	struct gw_queue *next, **link; /* in watch->queues */

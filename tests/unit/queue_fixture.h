@@ -16,7 +16,7 @@
 #include "vhostuser/iov.h"
 #include "vhostuser/log.h"
 
-#define NUM    128
+#define NUM    256
 #define RING   UINT64_C(0x10000)  /* the ring's guest physical address */
 #define BUFFER UINT64_C(0x40000)  /* 64 bytes for each request */
 #define MEMORY UINT64_C(0x100000)
