@@ -62,6 +62,9 @@ void gw_queue_unlock(struct gw_queue *queue)
 
 void gw_queue_collect_call(struct gw_queue *queue, struct gw_signals *signals)
 {
+	/* Nobody to tell: it stays owed. */
+	if (!queue->call)
+		return;
 	if (vq_should_notify(queue->vq) && !signals->call)
 		signals->call = gw_event_get(queue->call);
 }
@@ -405,11 +408,14 @@ void gw_queue_set_kick(struct gw_queue *queue, int kick)
 
 int gw_queue_set_events(struct gw_queue *queue, int call, int err)
 {
+	struct gw_signals signals = {0};
 	int r;
 
 	gw_queue_lock(queue);
 	r = set_events(queue, call, err);
+	gw_queue_collect_call(queue, &signals);
 	gw_queue_unlock(queue);
+	gw_signals_send(&signals);
 	return r;
 }
 

@@ -173,6 +173,27 @@ static void test_other_fds(void **state)
 	teardown(f);
 }
 
+/* Without a call fd the driver is owed its interrupt until there is one. */
+static void test_late_call(void **state)
+{
+	struct fixture *f = setup(0);
+	struct pollfd call = { .fd = f->driver.call, .events = POLLIN };
+
+	assert_int_equal(gw_queue_set_events(f->queue, -1, -1), 0);
+	send(f, IN_PLACE, &A, 0);
+	wait_ended(f, 1);
+	usleep(20000);
+	assert_int_equal(poll(&call, 1, 0), 0);
+	assert_int_equal(gw_queue_set_events(f->queue, f->driver.call, f->driver.err), 0);
+	assert_int_equal(poll(&call, 1, 0), 1);
+	assert_true(run(f, 1, &f->done['A'], 1));
+	/* Once. */
+	assert_true(read(f->driver.call, &(uint64_t){ 0 }, 8) == 8);
+	assert_int_equal(gw_queue_set_events(f->queue, f->driver.call, f->driver.err), 0);
+	assert_int_equal(poll(&call, 1, 0), 0);
+	teardown(f);
+}
+
 /* A kick that is ready for ever and says nothing costs no time; the ring goes on with another. */
 static void test_dead_kicks(void **state)
 {
@@ -295,6 +316,7 @@ int main(void)
 		cmocka_unit_test(test_relief_sends_what_was_held_back),
 		cmocka_unit_test(test_relief_has_a_bound),
 		cmocka_unit_test(test_other_fds),
+		cmocka_unit_test(test_late_call),
 		cmocka_unit_test(test_dead_kicks),
 		cmocka_unit_test(test_broken_ring),
 		cmocka_unit_test(test_ticker_rests),
