@@ -486,7 +486,8 @@ short vu_backend_events(const struct vu_backend *backend)
 {
 	if (backend->state == VU_CONN_STOPPING)
 		return 0;
-	if (backend->state != VU_CONN_DEAD && backend->out_size > 0)
-		return POLLOUT;
-	return POLLIN;
+	/* It may have died of a late answer, and its owner has yet to come for the error. */
+	if (backend->state == VU_CONN_DEAD)
+		return POLLIN | POLLOUT;
+	return backend->out_size > 0 ? POLLOUT : POLLIN;
 }
