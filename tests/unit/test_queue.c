@@ -185,7 +185,7 @@ static void test_late_call(void **state)
 	usleep(20000);
 	assert_int_equal(poll(&call, 1, 0), 0);
 	assert_int_equal(gw_queue_set_events(f->queue, f->driver.call, f->driver.err), 0);
-	assert_int_equal(poll(&call, 1, 0), 1);
+	assert_int_equal(poll(&call, 1, 1000), 1);
 	assert_true(run(f, 1, &f->done['A'], 1));
 	/* Once. */
 	assert_true(read(f->driver.call, &(uint64_t){ 0 }, 8) == 8);
