@@ -9,6 +9,5 @@ enum gw_exit {
 	GW_EXIT_CONFIG = 3,   /* the shared directory is missing, no directory, or not permitted */
 	GW_EXIT_SOCKET = 4,   /* the socket cannot be made, found or used */
 	GW_EXIT_SANDBOX = 5,  /* confinement could not be put in place */
-	/* Without --keep-listening: the front-end broke the protocol, or asked what cannot be. */
-	GW_EXIT_PROTOCOL = 6,
+	GW_EXIT_PROTOCOL = 6, /* the front-end broke the protocol, or asked what cannot be */
 };

@@ -105,7 +105,7 @@ part_threads()
 	build build-tsan "gcc, ThreadSanitizer" -Dwerror=false -Dbuildtype=debugoptimized \
 		-Db_sanitize=thread || return
 	mapfile -t threaded < <(
-		tests_like build-tsan '(multi|virt)?queue(_threads)?|pool|hang|memory|session|io'
+		tests_like build-tsan '.*queue.*|pool|hang|memory|session|io'
 	)
 	if setarch -R true 2>/dev/null; then
 		prefix="setarch -R"
