@@ -202,7 +202,8 @@ guest_wait_hello()
 }
 
 # A guest that resets before its kernel can say a word ends QEMU in silence (-no-reboot), with
-# status 0: seen once in some 200 boots under TCG. A QEMU that was killed or failed is not this.
+# status 0. Once in some 200 boots under TCG a QEMU ended so early and silently; its status was not
+# kept. A QEMU that was killed or failed is not this, and fails the test.
 guest_never_spoke()
 {
 	guest_dead "$1" && wait "${GUEST_PID[$1]}" &&
