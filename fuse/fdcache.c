@@ -21,6 +21,14 @@
 /* O_PATH fds kept although they would come back by file handle (2 us each, wire.md §10). */
 #define FS_CHEAP_MAX 4096
 
+/* tree->lock held: is there room for one more fd that lasts? Three quarters of the budget are. */
+static bool may_last(const struct fs_tree *tree)
+{
+	size_t limit = tree->config.fd_limit;
+
+	return tree->fds_lasting < limit - limit / 4;
+}
+
 static struct fs_lru *lru_of(struct fs_tree *tree, const struct fs_inode *inode)
 {
 	return fs_inode_by_fhandle(inode) ? &tree->lru_cheap : &tree->lru_dear;
@@ -69,7 +77,7 @@ int fs_fds_reserve(struct fs_tree *tree, enum fs_fd_kind kind)
 	int victim = -1, r = 0;
 
 	pthread_mutex_lock(&tree->lock);
-	if (kind == FS_FD_LASTING && tree->fds_lasting >= limit - limit / 4) {
+	if (kind == FS_FD_LASTING && !may_last(tree)) {
 		r = -ENFILE;
 	} else if (tree->fds_used >= limit) {
 		victim = evict(tree, &tree->lru_cheap);
@@ -173,11 +181,10 @@ void fs_inode_fd_put(struct fs_tree *tree, struct fs_inode *inode)
 
 bool fs_inode_fd_stick(struct fs_tree *tree, struct fs_inode *inode)
 {
-	size_t limit = tree->config.fd_limit;
 	bool stuck = false;
 
 	pthread_mutex_lock(&tree->lock);
-	if (!inode->sticky && tree->fds_lasting < limit - limit / 4) {
+	if (!inode->sticky && may_last(tree)) {
 		inode->sticky = stuck = true;
 		tree->fds_lasting++;
 	}
