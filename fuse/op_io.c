@@ -65,6 +65,15 @@ static int in_place(const struct fs_handle *handle, const _Atomic bool *refused,
 	return write && !volume->remote ? 0 : -EAGAIN;
 }
 
+/* A file system that refuses RWF_NOWAIT is not asked again; this request is handed over. */
+static int learn(int r, int rwf, _Atomic bool *refused)
+{
+	if (r != -EOPNOTSUPP || !rwf)
+		return r;
+	atomic_store_explicit(refused, true, memory_order_relaxed);
+	return -EAGAIN;
+}
+
 /* Reads until the size, the end or an error; *done is right only on success. */
 static int read_all(int fd, struct vu_iov *room, size_t size, off_t offset, int rwf, size_t *done)
 {
@@ -94,23 +103,20 @@ static int read_file(struct fs_slot *slot, bool may_block, size_t *done)
 	CLEANUP_FILE struct fs_file file = {0};
 	const struct fuse_read_in *in = fs_slot_args(slot);
 	struct vu_iov room = fs_slot_reply_room(slot);
+	_Atomic bool *refused;
 	int rwf = 0, r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
 
 	if (r < 0)
 		return r;
+	refused = &file.handle->inode->volume->no_nowait_read;
 	if (!range_within(in->offset, in->size, INT64_MAX))
 		return -EINVAL;
 	if (!may_block)
-		rwf = in_place(file.handle, &file.handle->inode->volume->no_nowait_read, false);
+		rwf = in_place(file.handle, refused, false);
 	if (rwf < 0)
 		return rwf;
 	r = read_all(file.fd, &room, in->size, (off_t)in->offset, rwf, done);
-	if (r == -EOPNOTSUPP && rwf) {
-		atomic_store_explicit(
-			&file.handle->inode->volume->no_nowait_read, true, memory_order_relaxed);
-		r = -EAGAIN;
-	}
-	return r;
+	return learn(r, rwf, refused);
 }
 
 static void finish_read(struct fs_slot *slot, int r, size_t done)
@@ -170,23 +176,20 @@ static int write_file(struct fs_slot *slot, bool may_block)
 {
 	CLEANUP_FILE struct fs_file file = {0};
 	const struct fuse_write_in *in = fs_slot_args(slot);
+	_Atomic bool *refused;
 	int rwf = 0, r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
 
 	if (r < 0)
 		return r;
+	refused = &file.handle->inode->volume->no_nowait_write;
 	if (!range_within(in->offset, in->size, INT64_MAX))
 		return -EFBIG;
 	if (!may_block)
-		rwf = in_place(file.handle, &file.handle->inode->volume->no_nowait_write, true);
+		rwf = in_place(file.handle, refused, true);
 	if (rwf < 0)
 		return rwf;
 	r = write_all(slot, file.fd, rwf);
-	if (r == -EOPNOTSUPP && rwf) {
-		atomic_store_explicit(
-			&file.handle->inode->volume->no_nowait_write, true, memory_order_relaxed);
-		r = -EAGAIN;
-	}
-	return r;
+	return learn(r, rwf, refused);
 }
 
 static void finish_write(struct fs_slot *slot, int r)
