@@ -84,26 +84,17 @@ static inline unsigned int fixture_pump(struct fixture *f)
 	}
 }
 
-static inline struct fixture *fixture_new(enum fs_cache cache)
+/* Makes a directory, names it in `dir`, and a configuration that serves it. */
+static inline void fixture_dir_new(char dir[64], struct fs_config *config, unsigned int fd_limit)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	strcpy(f->dir, "/tmp/fs-test-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	pthread_mutex_init(&f->lock, NULL);
-	f->held_tail = &f->held;
-	f->config = (struct fs_config){
-		.root_fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+	strcpy(dir, "/tmp/fs-test-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	*config = (struct fs_config){
+		.root_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
 		.proc_fd = open("/proc/self/fd", O_PATH | O_CLOEXEC),
-		.cache = cache,
-		.fd_limit = 256,
-		.defer = fixture_defer,
-		.ctx = f,
+		.fd_limit = fd_limit,
 	};
-	assert_true(f->config.root_fd >= 0 && f->config.proc_fd >= 0);
-	assert_int_equal(fs_new(&f->config, &f->fs), 0);
-	return f;
+	assert_true(config->root_fd >= 0 && config->proc_fd >= 0);
 }
 
 static inline int fixture_unlink(
@@ -115,14 +106,34 @@ static inline int fixture_unlink(
 	return remove(path);
 }
 
+static inline void fixture_dir_free(const char *dir, const struct fs_config *config)
+{
+	close(config->root_fd);
+	close(config->proc_fd);
+	nftw(dir, fixture_unlink, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static inline struct fixture *fixture_new(enum fs_cache cache)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	fixture_dir_new(f->dir, &f->config, 256);
+	f->config.cache = cache;
+	f->config.defer = fixture_defer;
+	f->config.ctx = f;
+	pthread_mutex_init(&f->lock, NULL);
+	f->held_tail = &f->held;
+	assert_int_equal(fs_new(&f->config, &f->fs), 0);
+	return f;
+}
+
 static inline void fixture_free(struct fixture *f)
 {
 	fixture_pump(f);
 	assert_int_equal(fs_inflight(f->fs), 0);
 	fs_free(f->fs);
-	close(f->config.root_fd);
-	close(f->config.proc_fd);
-	nftw(f->dir, fixture_unlink, 16, FTW_DEPTH | FTW_PHYS);
+	fixture_dir_free(f->dir, &f->config);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 }

@@ -22,13 +22,7 @@ static int setup(void **state)
 	struct fs_entry entry;
 
 	assert_non_null(rig);
-	strcpy(rig->dir, "/tmp/fs-handle-XXXXXX");
-	assert_non_null(mkdtemp(rig->dir));
-	rig->config = (struct fs_config){
-		.root_fd = open(rig->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-		.proc_fd = open("/proc/self/fd", O_PATH | O_CLOEXEC),
-		.fd_limit = 900,
-	};
+	fixture_dir_new(rig->dir, &rig->config, 900);
 	assert_int_equal(fs_tree_new(&rig->config, 7, &rig->tree), 0);
 	assert_int_equal(mknodat(rig->config.root_fd, "f", S_IFREG | 0644, 0), 0);
 	assert_int_equal(
@@ -44,9 +38,7 @@ static int teardown(void **state)
 
 	fs_inode_put(rig->tree, rig->inode);
 	fs_tree_free(rig->tree);
-	close(rig->config.root_fd);
-	close(rig->config.proc_fd);
-	nftw(rig->dir, fixture_unlink, 16, FTW_DEPTH | FTW_PHYS);
+	fixture_dir_free(rig->dir, &rig->config);
 	free(rig);
 	return 0;
 }

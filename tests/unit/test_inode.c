@@ -31,13 +31,7 @@ static int setup_limit(void **state, unsigned int fd_limit)
 	struct rig *rig = calloc(1, sizeof(*rig));
 
 	assert_non_null(rig);
-	strcpy(rig->dir, "/tmp/fs-inode-XXXXXX");
-	assert_non_null(mkdtemp(rig->dir));
-	rig->config = (struct fs_config){
-		.root_fd = open(rig->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-		.proc_fd = open("/proc/self/fd", O_PATH | O_CLOEXEC),
-		.fd_limit = fd_limit,
-	};
+	fixture_dir_new(rig->dir, &rig->config, fd_limit);
 	assert_int_equal(fs_tree_new(&rig->config, 1, &rig->tree), 0);
 	*state = rig;
 	return 0;
@@ -53,9 +47,7 @@ static int teardown(void **state)
 	struct rig *rig = *state;
 
 	fs_tree_free(rig->tree);
-	close(rig->config.root_fd);
-	close(rig->config.proc_fd);
-	nftw(rig->dir, fixture_unlink, 16, FTW_DEPTH | FTW_PHYS);
+	fixture_dir_free(rig->dir, &rig->config);
 	free(rig);
 	return 0;
 }
