@@ -37,8 +37,9 @@
 
 /* Protocol features whose messages are in the table, or that are only a way to answer. */
 #define SUPPORTED                                                                                  \
-	(VU_NEED_MQ | VU_NEED_CONFIG | VU_NEED_RESET | VU_NEED_SLOTS |                             \
-		VU_BIT(VU_PROTOCOL_F_REPLY_ACK))
+	(VU_NEED_MQ | VU_NEED_CONFIG | VU_NEED_RESET | VU_NEED_SLOTS | VU_NEED_BACKEND |           \
+		VU_NEED_SHMEM | VU_BIT(VU_PROTOCOL_F_REPLY_ACK) |                                  \
+		VU_BIT(VU_PROTOCOL_F_BACKEND_SEND_FD))
 
 /* ---- state ---- */
 

@@ -55,6 +55,23 @@ struct vu_backend_ops {
 	 * are at rest; they are configured anew before they start again. Memory stays.
 	 */
 	void (*reset)(void *ctx);
+	/*
+	 * A device without a window may leave the next four NULL: then the channel's socket is
+	 * closed, and no region is a part of a window.
+	 *
+	 * SET_PROTOCOL_FEATURES: what was agreed on.
+	 */
+	void (*protocol_features)(void *ctx, uint64_t features);
+	/* SET_BACKEND_REQ_FD: the back-end request channel's socket (consumed). -errno: told. */
+	int (*channel)(void *ctx, int fd);
+	/* GET_SHMEM_CONFIG: the front-end has a window of config.shmem_size bytes from now on. */
+	void (*shmem_asked)(void *ctx);
+	/*
+	 * Memory of the front-end's, backed by this file at this offset, is about to be in the
+	 * table. True: it is a part of the DAX window, where only payload may lie (gate 2).
+	 */
+	bool (*is_window)(
+		void *ctx, dev_t dev, ino_t ino, uint64_t offset, uint64_t size, uint64_t gpa);
 	/* Fill `size` bytes of the config space from `offset`; -EINVAL outside of it. */
 	int (*get_config)(void *ctx, uint32_t offset, void *data, uint32_t size);
 };
@@ -63,6 +80,8 @@ struct vu_backend_config {
 	uint64_t features;          /* virtio features offered (bit 30 included) */
 	uint64_t protocol_features; /* protocol bits offered */
 	unsigned int n_queues;      /* what GET_QUEUE_NUM answers */
+	uint64_t shmem_size;        /* what GET_SHMEM_CONFIG declares as region 0; 0: not offered */
+	bool foreign;               /* buffers outside memory may be parts of the window: vq_elem */
 	const struct vu_backend_ops *ops;
 	void *ctx;
 };

@@ -118,6 +118,8 @@ static int handle_set_protocol(struct vu_backend *backend, struct vu_message *me
 			"protocol features that were not offered: 0x%" PRIx64,
 			features & ~backend->config.protocol_features);
 	backend->protocol_features = features;
+	if (backend->config.ops->protocol_features)
+		backend->config.ops->protocol_features(backend->config.ctx, features);
 	return VU_DONE;
 }
 
@@ -205,6 +207,16 @@ static int region_fault(struct vu_backend *backend, const struct vu_mem_region *
 		region->gpa, region->size, why);
 }
 
+static bool is_window(const struct vu_backend *backend, const struct vu_region_desc *desc, int fd)
+{
+	const struct vu_backend_ops *ops = backend->config.ops;
+	struct stat st;
+
+	return ops->is_window && fstat(fd, &st) == 0 &&
+	       ops->is_window(backend->config.ctx, st.st_dev, st.st_ino, desc->mmap_offset,
+		       desc->size, desc->gpa);
+}
+
 /* Replaces *memory (a reference of the caller's) by one that also has this region. */
 static int add_region(struct vu_backend *backend, struct vu_memory **memory,
 	const struct vu_mem_region *wire, int fd)
@@ -214,6 +226,7 @@ static int add_region(struct vu_backend *backend, struct vu_memory **memory,
 	struct vu_region *region;
 	int ret;
 
+	desc.window = is_window(backend, &desc, fd);
 	ret = vu_region_map(&desc, fd, &region);
 	if (ret == 0) {
 		ret = vu_memory_add(*memory, region, &larger);
@@ -434,6 +447,32 @@ static int handle_get_config(struct vu_backend *backend, struct vu_message *mess
 static int handle_set_config(struct vu_backend *backend, struct vu_message *message)
 {
 	return vu_fault(backend, VU_FAILED, "the config space is read-only");
+}
+
+/* ---- the DAX window ---- */
+
+static int handle_backend_req_fd(struct vu_backend *backend, struct vu_message *message)
+{
+	const struct vu_backend_ops *ops = backend->config.ops;
+	int ret;
+
+	if (!ops->channel)
+		return VU_DONE; /* nothing would ever be asked there */
+	ret = ops->channel(backend->config.ctx, fds_take(message->fds, 0));
+	if (ret < 0)
+		return vu_fault(backend, ret, "the fd is of no use: %s", strerror(-ret));
+	return VU_DONE;
+}
+
+static int handle_get_shmem_config(struct vu_backend *backend, struct vu_message *message)
+{
+	const struct vu_backend_config *config = &backend->config;
+	struct vu_shmem_config msg = {.n_regions = config->shmem_size ? 1 : 0};
+
+	msg.sizes[0] = config->shmem_size;
+	if (config->shmem_size && config->ops->shmem_asked)
+		config->ops->shmem_asked(config->ctx);
+	return answer(backend, &msg, sizeof(msg));
 }
 
 vu_handler vu_handler_find(uint32_t code)

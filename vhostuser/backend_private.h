@@ -15,8 +15,8 @@
 /* All the rings that a vring fd message can name. */
 #define VU_RINGS_MAX (VU_VRING_INDEX_MASK + 1)
 
-/* The longest answer: GET_CONFIG's. */
-#define VU_ANSWER_MAX sizeof(struct vu_config_msg)
+/* The longest answer: GET_SHMEM_CONFIG's. */
+#define VU_ANSWER_MAX sizeof(struct vu_shmem_config)
 
 /* One ring as the front-end configured it. */
 struct vu_ring {

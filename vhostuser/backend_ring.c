@@ -103,6 +103,7 @@ int vu_ring_try_start(struct vu_backend *backend, struct vu_ring *ring)
 	}
 
 	ring->config.features = backend->features;
+	ring->config.foreign = backend->config.foreign;
 	ret = backend->config.ops->ring_start(backend->config.ctx, ring->index, &ring->config,
 		backend->memory, fd_steal(&ring->kick), ring->call, ring->err);
 	if (ret == -EFAULT || ret == -EINVAL)

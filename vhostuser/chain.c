@@ -8,6 +8,10 @@
  * is loaded again. An indirect table is read in place when it lies in one region, else
  * descriptor by descriptor through translation.
  *
+ * What we read ourselves, tables, has to lie in RAM: in the DAX window a file that is cut short
+ * would be SIGBUS. Payload may lie in the window, since only system calls touch it there, and with
+ * `foreign` where no region is; the element says how far RAM goes.
+ *
  * Loops need no detection of their own: a chain of more than VQ_CHAIN_MAX buffers, or with more
  * descriptors than its table has, is refused, and each step adds one to both counts.
  */
@@ -21,6 +25,7 @@
 
 #define IOV_FIRST     16 /* segments an element starts with */
 #define REGIONS_FIRST 2
+#define FOREIGN_FIRST 4
 
 /* A descriptor in private memory, in host byte order. */
 struct desc {
@@ -116,7 +121,7 @@ static int load_across(struct vq_table *table, uint64_t gpa, void *dst, size_t n
 		uint64_t part;
 		void *host;
 
-		if (translate(table, gpa, n, &host, &part) < 0)
+		if (translate(table, gpa, n, &host, &part) < 0 || table->cache->desc.window)
 			return -EFAULT;
 		copy_once(to, host, part);
 		to += part;
@@ -136,7 +141,7 @@ static int place_load(struct walk *walk, const struct place *place, uint32_t i, 
 	}
 	/* No wrap: place_indirect() made sure for the whole table. */
 	if (load_across(walk->table, place->gpa + (uint64_t)i * sizeof(raw), raw, sizeof(raw)) < 0)
-		return refuse(walk, "indirect table outside guest memory");
+		return refuse(walk, "indirect table outside guest RAM");
 	*desc = desc_decode(raw[0], raw[1]);
 	return 0;
 }
@@ -161,6 +166,8 @@ static int place_indirect(struct walk *walk, const struct desc *desc, struct pla
 	if (add_overflows(desc->addr, desc->len, &end) ||
 		translate(walk->table, desc->addr, desc->len, &host, &part) < 0)
 		return refuse(walk, "indirect table outside guest memory");
+	if (walk->table->cache->desc.window)
+		return refuse(walk, "indirect table in the DAX window");
 	*place = (struct place){
 		.host = part == desc->len ? host : NULL,
 		.gpa = desc->addr,
@@ -205,8 +212,39 @@ static int hold_region(struct vq_elem *elem, struct vu_region *region)
 	return 0;
 }
 
-static int add_segment(struct walk *walk, void *host, uint64_t len)
+/* A note of where the segment at `at` is, since no region tells. */
+static int note_foreign(struct vq_elem *elem, size_t at, uint64_t gpa)
 {
+	void *array = elem->foreigners;
+	int r;
+
+	r = grow(&array, &elem->cap_foreign, elem->n_foreign, FOREIGN_FIRST,
+		sizeof(elem->foreigners[0]));
+	elem->foreigners = array;
+	if (r < 0)
+		return r;
+	elem->foreigners[elem->n_foreign++] = (struct vq_foreign){.at = at, .gpa = gpa};
+	return 0;
+}
+
+/* `ram` tells whether the segment goes on with what lies in RAM from the part's start. */
+static void count_segment(struct walk *walk, bool ram, uint64_t len)
+{
+	struct vq_elem *elem = walk->elem;
+	size_t *n = walk->writable ? &elem->n_rep : &elem->n_req;
+	size_t *part_len = walk->writable ? &elem->rep_len : &elem->req_len;
+	size_t *part_ram = walk->writable ? &elem->rep_ram : &elem->req_ram;
+
+	if (ram && *part_ram == *part_len)
+		*part_ram += len;
+	*part_len += len;
+	++*n;
+}
+
+/* `len` bytes at `host` in the region translated last; or at `gpa` in none: VQ_FOREIGN. */
+static int add_segment(struct walk *walk, void *host, uint64_t gpa, uint64_t len)
+{
+	bool foreign = host == VQ_FOREIGN;
 	struct vq_elem *elem = walk->elem;
 	size_t n = elem->n_req + elem->n_rep;
 	void *array = elem->iov;
@@ -217,16 +255,36 @@ static int add_segment(struct walk *walk, void *host, uint64_t len)
 	r = grow(&array, &elem->capacity, n, IOV_FIRST, sizeof(elem->iov[0]));
 	elem->iov = array;
 	if (r == 0)
-		r = hold_region(elem, walk->table->cache);
+		r = foreign ? note_foreign(elem, n, gpa) : hold_region(elem, walk->table->cache);
 	if (r < 0)
 		return r;
 	elem->iov[n] = (struct iovec){.iov_base = host, .iov_len = len};
-	if (walk->writable) {
-		elem->n_rep++;
-		elem->rep_len += len;
-	} else {
-		elem->n_req++;
-		elem->req_len += len;
+	count_segment(walk, !foreign && !walk->table->cache->desc.window, len);
+	return 0;
+}
+
+/* [gpa, gpa + left), which does not wrap, segment by segment. */
+static int add_segments(struct walk *walk, uint64_t gpa, uint64_t left)
+{
+	struct vq_table *table = walk->table;
+	int r;
+
+	while (left) {
+		uint64_t part;
+		void *host;
+
+		if (translate(table, gpa, left, &host, &part) < 0) {
+			if (!table->foreign)
+				return refuse(walk, "buffer outside guest memory");
+			host = VQ_FOREIGN;
+			part = vu_memory_gap(table->memory, gpa, left);
+		}
+		r = add_segment(walk, host, gpa, part);
+		if (r < 0)
+			return r;
+		/* May wrap to 0 only behind the last byte of all. */
+		gpa += part;
+		left -= part;
 	}
 	return 0;
 }
@@ -234,8 +292,7 @@ static int add_segment(struct walk *walk, void *host, uint64_t len)
 /* A buffer without bytes is allowed, wherever it points. */
 static int add_buffer(struct walk *walk, const struct desc *desc)
 {
-	uint64_t gpa = desc->addr, left = desc->len;
-	int r;
+	uint64_t last;
 
 	if (++walk->n_buffers > VQ_CHAIN_MAX)
 		return refuse(walk, "chain too long, or a loop");
@@ -244,23 +301,12 @@ static int add_buffer(struct walk *walk, const struct desc *desc)
 	else if (walk->writable)
 		/* VIRTIO 2.7.4.2: device-writable elements come after the device-readable ones. */
 		return refuse(walk, "device-readable descriptor after a device-writable one");
-	walk->total += left;
+	walk->total += desc->len;
 	if (walk->total > UINT32_MAX)
 		return refuse(walk, "chain of 4 GiB or more");
-	while (left) {
-		uint64_t part;
-		void *host;
-
-		if (translate(walk->table, gpa, left, &host, &part) < 0)
-			return refuse(walk, "buffer outside guest memory");
-		r = add_segment(walk, host, part);
-		if (r < 0)
-			return r;
-		/* May wrap to 0 only behind the last byte: a region never reaches 2^64. */
-		gpa += part;
-		left -= part;
-	}
-	return 0;
+	if (desc->len && add_overflows(desc->addr, desc->len - 1, &last))
+		return refuse(walk, "buffer outside guest memory");
+	return add_segments(walk, desc->addr, desc->len);
 }
 
 static int follow(struct walk *walk, uint16_t head)
@@ -310,6 +356,7 @@ int vq_chain_read(struct vq_table *table, uint16_t head, struct vq_elem *elem, c
 	elem->head = head;
 	elem->req = elem->iov;
 	elem->rep = elem->iov ? elem->iov + elem->n_req : NULL;
+	elem->foreign = elem->foreigners;
 	return 0;
 }
 
@@ -321,6 +368,9 @@ void vq_chain_clear(struct vq_elem *elem)
 	elem->req = elem->rep = NULL;
 	elem->n_req = elem->n_rep = 0;
 	elem->req_len = elem->rep_len = 0;
+	elem->req_ram = elem->rep_ram = 0;
+	elem->foreign = NULL;
+	elem->n_foreign = 0;
 }
 
 void vq_chain_fini(struct vq_elem *elem)
@@ -328,7 +378,9 @@ void vq_chain_fini(struct vq_elem *elem)
 	vq_chain_clear(elem);
 	free(elem->iov);
 	free(elem->regions);
+	free(elem->foreigners);
 	elem->iov = NULL;
 	elem->regions = NULL;
-	elem->capacity = elem->cap_regions = 0;
+	elem->foreigners = NULL;
+	elem->capacity = elem->cap_regions = elem->cap_foreign = 0;
 }

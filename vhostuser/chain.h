@@ -17,6 +17,7 @@ struct vq_table {
 	const struct vring_desc *desc; /* the ring's descriptor table, 16-byte aligned */
 	uint32_t num;
 	bool indirect; /* VIRTIO_RING_F_INDIRECT_DESC is negotiated */
+	bool foreign;  /* buffers outside memory are let through */
 	const struct vu_memory *memory;
 	struct vu_region *cache; /* the region of the last translation, or NULL */
 };

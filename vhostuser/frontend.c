@@ -231,6 +231,17 @@ static int take_answer(
 	return 0;
 }
 
+static int take_ack(struct vu_frontend *fe, uint32_t code, int64_t deadline)
+{
+	uint64_t error;
+	int r;
+
+	r = take_answer(fe, code, &error, sizeof(error), deadline);
+	if (r < 0)
+		return r;
+	return error ? -EREMOTEIO : 0;
+}
+
 int fe_call(struct vu_frontend *fe, uint32_t code, const void *payload, uint32_t size, void *reply,
 	size_t reply_size)
 {
@@ -256,17 +267,18 @@ int vu_frontend_request(struct vu_frontend *fe, uint32_t code, const void *paylo
 {
 	bool ack = fe_negotiated(fe, VU_PROTOCOL_F_REPLY_ACK);
 	int64_t deadline = vu_now_ms() + fe->timeout_ms;
-	uint64_t error;
 	int r;
 
 	r = send_message(
 		fe->fd, code, ack ? VU_FLAG_NEED_REPLY : 0, payload, size, fds, n_fds, deadline);
 	if (r < 0 || !ack)
 		return r;
-	r = take_answer(fe, code, &error, sizeof(error), deadline);
-	if (r < 0)
-		return r;
-	return error ? -EREMOTEIO : 0;
+	return take_ack(fe, code, deadline);
+}
+
+int vu_frontend_take_ack(struct vu_frontend *fe, uint32_t code)
+{
+	return take_ack(fe, code, vu_now_ms() + fe->timeout_ms);
 }
 
 /* ---- negotiation, config space ---- */
@@ -347,7 +359,23 @@ int vu_frontend_get_config(struct vu_frontend *fe, uint32_t offset, void *data, 
 	return 0;
 }
 
-/* ---- back-end request channel ---- */
+/* ---- shared memory, back-end request channel ---- */
+
+int vu_frontend_get_shmem(struct vu_frontend *fe, uint64_t sizes[VU_SHMEM_REGIONS])
+{
+	struct vu_shmem_config config;
+	int r;
+
+	if (!fe_negotiated(fe, VU_PROTOCOL_F_SHMEM))
+		return -EOPNOTSUPP;
+	r = fe_call(fe, VU_GET_SHMEM_CONFIG, NULL, 0, &config, sizeof(config));
+	if (r < 0)
+		return r;
+	if (config.n_regions > VU_SHMEM_REGIONS)
+		return -EPROTO;
+	memcpy(sizes, config.sizes, sizeof(config.sizes));
+	return (int)config.n_regions;
+}
 
 int vu_frontend_open_channel(struct vu_frontend *fe, int *fd)
 {
@@ -363,6 +391,7 @@ int vu_frontend_open_channel(struct vu_frontend *fe, int *fd)
 		fd_close(&pair[0]);
 		return r;
 	}
+	vu_receiver_reset(&fe->channel_in); /* a part of the former one's */
 	fd_move(&fe->channel, &pair[0]);
 	*fd = fe->channel;
 	return 0;

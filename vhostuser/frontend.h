@@ -86,6 +86,17 @@ int vu_frontend_remove_memory(struct vu_frontend *fe, int slot);
 void *vu_frontend_host(struct vu_frontend *fe, uint64_t gpa, uint64_t len);
 
 /*
+ * Sends ADD_MEM_REG or REM_MEM_REG (`code`) for a region of any file (`fd` is borrowed; -1: none),
+ * of which nothing is kept or mapped here: what a VMM does with what it maps into its window. With
+ * `ack` an answer is due, for vu_frontend_take_ack() before any other request; several may be.
+ * -EOPNOTSUPP: `ack` without REPLY_ACK.
+ */
+int vu_frontend_send_region(struct vu_frontend *fe, uint32_t code,
+	const struct vu_mem_region *region, int fd, bool ack);
+/* The oldest answer that is due, to a request of this code; a non-zero one is -EREMOTEIO. */
+int vu_frontend_take_ack(struct vu_frontend *fe, uint32_t code);
+
+/*
  * Sets up ring `index` with `num` entries in guest memory at `gpa` (page-aligned; see
  * vq_driver_size()) and starts it: NUM, BASE, ADDR, CALL, ERR, KICK, ENABLE. The driver belongs to
  * fe.
@@ -104,10 +115,16 @@ int vu_frontend_ring_resume(struct vu_frontend *fe, unsigned int index, uint16_t
 int vu_frontend_get_config(struct vu_frontend *fe, uint32_t offset, void *data, uint32_t size);
 
 /*
- * Opens the back-end request channel (SET_BACKEND_REQ_FD): our end, owned by fe, on which the
- * back-end's requests arrive. -EOPNOTSUPP when BACKEND_REQ was not negotiated.
+ * Opens the back-end request channel (SET_BACKEND_REQ_FD) in the place of a former one: our end,
+ * owned by fe, on which the back-end's requests arrive; it may be polled. -EOPNOTSUPP when
+ * BACKEND_REQ was not negotiated.
  */
 int vu_frontend_open_channel(struct vu_frontend *fe, int *fd);
+/*
+ * GET_SHMEM_CONFIG: the sizes of the shared memory regions; how many there are (0..256), or -errno.
+ * -EOPNOTSUPP when SHMEM was not negotiated.
+ */
+int vu_frontend_get_shmem(struct vu_frontend *fe, uint64_t sizes[VU_SHMEM_REGIONS]);
 /* One request off the channel; the caller owns the fds in `fds`. */
 int vu_frontend_channel_recv(struct vu_frontend *fe, struct vu_header *header, void *payload,
 	size_t max, size_t *size, struct vu_fds *fds);

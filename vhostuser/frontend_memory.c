@@ -124,6 +124,17 @@ int vu_frontend_remove_memory(struct vu_frontend *fe, int slot)
 	return 0;
 }
 
+int vu_frontend_send_region(
+	struct vu_frontend *fe, uint32_t code, const struct vu_mem_region *region, int fd, bool ack)
+{
+	struct vu_mem_reg_msg msg = {.region = *region};
+
+	if (ack && !fe_negotiated(fe, VU_PROTOCOL_F_REPLY_ACK))
+		return -EOPNOTSUPP;
+	return vu_frontend_send(
+		fe, code, ack ? VU_FLAG_NEED_REPLY : 0, &msg, sizeof(msg), &fd, fd < 0 ? 0 : 1);
+}
+
 void *vu_frontend_host(struct vu_frontend *fe, uint64_t gpa, uint64_t len)
 {
 	for (size_t i = 0; i < FE_SLOTS; i++) {

@@ -119,7 +119,7 @@ int vu_region_map(const struct vu_region_desc *desc, int fd, struct vu_region **
 		return -EINVAL;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!file_covers(&st, end))
+	if (!desc->window && !file_covers(&st, end))
 		return -EINVAL;
 	page = fd_page_size(fd);
 	delta = desc->mmap_offset % page;
@@ -263,8 +263,8 @@ int vu_memory_remove(
 	return 0;
 }
 
-/* The last region that starts at or below gpa, or NULL. */
-static struct vu_region *region_below(const struct vu_memory *memory, uint64_t gpa)
+/* How many regions start at or below gpa: those in front of the others. */
+static size_t regions_below(const struct vu_memory *memory, uint64_t gpa)
 {
 	size_t low = 0, high = memory->n;
 
@@ -276,7 +276,7 @@ static struct vu_region *region_below(const struct vu_memory *memory, uint64_t g
 		else
 			high = mid;
 	}
-	return low ? memory->regions[low - 1] : NULL;
+	return low;
 }
 
 int vu_memory_translate(const struct vu_memory *memory, uint64_t gpa, uint64_t len, void **host,
@@ -284,19 +284,30 @@ int vu_memory_translate(const struct vu_memory *memory, uint64_t gpa, uint64_t l
 {
 	struct vu_region *r;
 	uint64_t end, offset;
+	size_t below;
 
 	if (!len)
 		return -EINVAL;
 	if (add_overflows(gpa, len - 1, &end))
 		return -EFAULT;
-	r = region_below(memory, gpa);
-	if (!r || gpa - r->desc.gpa >= r->desc.size)
+	below = regions_below(memory, gpa);
+	if (!below)
+		return -EFAULT;
+	r = memory->regions[below - 1];
+	if (gpa - r->desc.gpa >= r->desc.size)
 		return -EFAULT;
 	offset = gpa - r->desc.gpa;
 	*host = r->host + offset;
 	*part = MIN(len, r->desc.size - offset);
 	*region = r;
 	return 0;
+}
+
+uint64_t vu_memory_gap(const struct vu_memory *memory, uint64_t gpa, uint64_t len)
+{
+	size_t next = regions_below(memory, gpa);
+
+	return next < memory->n ? MIN(len, memory->regions[next]->desc.gpa - gpa) : len;
 }
 
 int vu_memory_translate_user(const struct vu_memory *memory, uint64_t user_addr, uint64_t len,

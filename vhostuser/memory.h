@@ -28,6 +28,7 @@ struct vu_region_desc {
 	uint64_t size;        /* bytes */
 	uint64_t user_addr;   /* front-end's virtual address */
 	uint64_t mmap_offset; /* where the region starts in the fd */
+	bool window;          /* a part of the DAX window: only system calls touch it */
 };
 
 struct vu_region {
@@ -50,7 +51,8 @@ struct vu_memory {
 /*
  * Maps a region, shared and read-write. `fd` is borrowed. An mmap_offset inside a page is fine.
  * -EINVAL: empty, wraps 2^64, not a file or device that can be mapped, or past the end of the file
- * (touching it would be SIGBUS); -ENOSPC past VU_REGIONS_MAX; else mmap's errno.
+ * (touching it would be SIGBUS; a part of the window may be, since it is never touched); -ENOSPC
+ * past VU_REGIONS_MAX; else mmap's errno.
  */
 int vu_region_map(const struct vu_region_desc *desc, int fd, struct vu_region **region);
 struct vu_region *vu_region_get(struct vu_region *region);
@@ -79,6 +81,9 @@ int vu_memory_remove(
  */
 int vu_memory_translate(const struct vu_memory *memory, uint64_t gpa, uint64_t len, void **host,
 	uint64_t *part, struct vu_region **region);
+
+/* How much of [gpa, gpa + len), which does not wrap and whose first byte is in no region, is so. */
+uint64_t vu_memory_gap(const struct vu_memory *memory, uint64_t gpa, uint64_t len);
 
 /*
  * Host address of [user_addr, user_addr + len), which must lie in one region: for vring

@@ -36,7 +36,7 @@ const struct vu_request vu_requests[] = {
 const size_t vu_n_requests = ARRAY_SIZE(vu_requests);
 
 static_assert(sizeof(struct vu_mem_table) <= VU_PAYLOAD_MAX, "the longest payload fits");
-static_assert(sizeof(struct vu_config_msg) <= VU_PAYLOAD_MAX, "the longest answer fits");
+static_assert(sizeof(struct vu_shmem_config) <= VU_PAYLOAD_MAX, "the longest answer fits");
 
 const struct vu_request *vu_request_find(uint32_t code)
 {

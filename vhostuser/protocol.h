@@ -91,6 +91,16 @@ struct vu_config_msg {
 WIRE_SIZE(struct vu_config_msg, 12 + VU_CONFIG_MAX);
 WIRE_OFFSET(struct vu_config_msg, data, 12);
 
+/* The answer to GET_SHMEM_CONFIG: how large each shared memory region is; 0 is none. */
+#define VU_SHMEM_REGIONS 256
+struct vu_shmem_config {
+	uint32_t n_regions;
+	uint32_t padding;
+	uint64_t sizes[VU_SHMEM_REGIONS]; /* all of them on the wire */
+} __attribute__((packed));
+WIRE_SIZE(struct vu_shmem_config, 2056);
+WIRE_OFFSET(struct vu_shmem_config, sizes, 8);
+
 /* SET_VRING_KICK, _CALL, _ERR: a u64 of index and a flag. */
 #define VU_VRING_INDEX_MASK 0xffu
 #define VU_VRING_NOFD       0x100u
@@ -159,22 +169,24 @@ enum vu_protocol_feature {
   X(SET_PROTOCOL_FEATURES, 16, set_protocol,      U64,       0, 0, OFFERED, ANY,   NONE,    ACK) \
   X(GET_QUEUE_NUM,         17, get_queue_num,     NONE,      0, 0, MQ,      ANY,   NONE,    OWN) \
   X(SET_VRING_ENABLE,      18, set_vring_enable,  STATE,     0, 0, ACKED,   READY, ANY,     ACK) \
+  X(SET_BACKEND_REQ_FD,    21, backend_req_fd,    NONE,      1, 1, BACKEND, ANY,   NONE,    ACK) \
   X(GET_CONFIG,            24, get_config,        CONFIG,    0, 0, CONFIG,  ANY,   NONE,    OWN) \
   X(SET_CONFIG,            25, set_config,        CONFIG,    0, 0, CONFIG,  ANY,   NONE,    ACK) \
   X(RESET_DEVICE,          34, reset,             NONE,      0, 0, RESET,   ANY,   NONE,    ACK) \
   X(GET_MAX_MEM_SLOTS,     36, get_max_mem_slots, NONE,      0, 0, SLOTS,   ANY,   NONE,    OWN) \
   X(ADD_MEM_REG,           37, add_mem_reg,       MEM_REG,   1, 1, SLOTS,   OWNED, NONE,    ACK) \
-  X(REM_MEM_REG,           38, rem_mem_reg,       MEM_REG,   0, 1, SLOTS,   OWNED, NONE,    ACK)
+  X(REM_MEM_REG,           38, rem_mem_reg,       MEM_REG,   0, 1, SLOTS,   OWNED, NONE,    ACK) \
+  X(GET_SHMEM_CONFIG,      44, get_shmem_config,  NONE,      0, 0, SHMEM,   ANY,   NONE,    OWN)
 
 /* Those that it does not serve, for their numbers and names. */
 #define VU_OTHER_REQUESTS(X)                                                                       \
 	X(SET_LOG_BASE, 6) X(SET_LOG_FD, 7) X(SEND_RARP, 19) X(NET_SET_MTU, 20)                    \
-	X(SET_BACKEND_REQ_FD, 21) X(IOTLB_MSG, 22) X(SET_VRING_ENDIAN, 23)                         \
-	X(CREATE_CRYPTO_SESSION, 26) X(CLOSE_CRYPTO_SESSION, 27) X(POSTCOPY_ADVISE, 28)            \
-	X(POSTCOPY_LISTEN, 29) X(POSTCOPY_END, 30) X(GET_INFLIGHT_FD, 31) X(SET_INFLIGHT_FD, 32)   \
+	X(IOTLB_MSG, 22) X(SET_VRING_ENDIAN, 23) X(CREATE_CRYPTO_SESSION, 26)                      \
+	X(CLOSE_CRYPTO_SESSION, 27) X(POSTCOPY_ADVISE, 28) X(POSTCOPY_LISTEN, 29)                  \
+	X(POSTCOPY_END, 30) X(GET_INFLIGHT_FD, 31) X(SET_INFLIGHT_FD, 32)                          \
 	X(GPU_SET_SOCKET, 33) X(VRING_KICK, 35) X(SET_STATUS, 39) X(GET_STATUS, 40)                \
 	X(GET_SHARED_OBJECT, 41) X(SET_DEVICE_STATE_FD, 42) X(CHECK_DEVICE_STATE, 43)              \
-	X(GET_SHMEM_CONFIG, 44) X(GET_VRING_BASE_SKIP_DRAIN, 45)
+	X(GET_VRING_BASE_SKIP_DRAIN, 45)
 /* clang-format on */
 
 enum vu_frontend_request {
@@ -201,6 +213,8 @@ enum vu_payload {
 #define VU_NEED_CONFIG  VU_BIT(VU_PROTOCOL_F_CONFIG)
 #define VU_NEED_RESET   VU_BIT(VU_PROTOCOL_F_RESET_DEVICE)
 #define VU_NEED_SLOTS   VU_BIT(VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS)
+#define VU_NEED_BACKEND VU_BIT(VU_PROTOCOL_F_BACKEND_REQ)
+#define VU_NEED_SHMEM   VU_BIT(VU_PROTOCOL_F_SHMEM)
 #define VU_NEED_OFFERED VU_BIT(62) /* we offer VU_F_PROTOCOL_FEATURES */
 #define VU_NEED_ACKED   VU_BIT(63) /* the front-end set it */
 

@@ -208,7 +208,8 @@ static int ring_translate(
 {
 	struct vu_region *region;
 
-	if (vu_memory_translate_user(memory, addr, len, host, &region) < 0)
+	/* We touch rings ourselves: in the window a file that is cut short would be SIGBUS. */
+	if (vu_memory_translate_user(memory, addr, len, host, &region) < 0 || region->desc.window)
 		return -EFAULT;
 	return (uintptr_t)*host % align ? -EINVAL : 0;
 }
@@ -271,11 +272,12 @@ int vq_start(struct vq *vq, const struct vq_config *config, struct vu_memory *me
 		return -EINVAL;
 	}
 	vq->event_idx = config->features & (UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX);
+	vq->table.foreign = config->foreign;
 	vq->table.indirect = config->features & (UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC);
 	r = attach(vq, config, memory);
 	if (r < 0) {
 		log_guest(vq->name, "ring addresses are %s",
-			r == -EINVAL ? "not aligned" : "outside guest memory");
+			r == -EINVAL ? "not aligned" : "outside guest RAM");
 		vu_memory_put(vq->memory);
 		vq->memory = NULL;
 		return r;

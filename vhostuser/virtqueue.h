@@ -36,7 +36,16 @@ struct vq_config {
 	uint64_t used_addr;
 	uint16_t base;     /* first avail index to pop: SET_VRING_BASE */
 	uint64_t features; /* negotiated virtio features */
+	bool foreign;      /* buffers outside memory are let through: see vq_elem */
 };
+
+/* A segment of a chain that no memory region holds; `at` counts from req[0], then through rep. */
+struct vq_foreign {
+	size_t at;
+	uint64_t gpa;
+};
+/* Neither it nor any address in a chain's length behind it is one of user space. */
+#define VQ_FOREIGN ((void *)(UINTPTR_MAX << 40))
 
 /* One descriptor chain. req and rep are views into one array; lengths are sums over it. */
 struct vq_elem {
@@ -44,6 +53,15 @@ struct vq_elem {
 	const struct iovec *rep; /* device-writable */
 	size_t n_req, n_rep;
 	size_t req_len, rep_len; /* bytes; each at most 2^32 - 1 together (used.len is 32 bits) */
+	/*
+	 * How many bytes of each part, from its start, lie in RAM. What comes after may be touched
+	 * by system calls only (EFAULT, not SIGBUS): it is in the DAX window. A segment that no
+	 * region holds (config.foreign) has iov_base VQ_FOREIGN, where every system call fails with
+	 * EFAULT; its guest physical address is in `foreign`.
+	 */
+	size_t req_ram, rep_ram;
+	const struct vq_foreign *foreign; /* in the order of segments */
+	size_t n_foreign;
 	uint16_t head;
 	uint32_t incarnation; /* of the ring that it was popped from */
 	/* private to virtqueue.c from here on */
@@ -52,6 +70,8 @@ struct vq_elem {
 	size_t capacity;
 	struct vu_region **regions; /* distinct, one reference each */
 	size_t n_regions, cap_regions;
+	struct vq_foreign *foreigners; /* what `foreign` shows */
+	size_t cap_foreign;
 	uint32_t kept_len;                 /* what vq_push was told, while it waits for a restart */
 	_Alignas(16) unsigned char priv[]; /* the caller's, priv_size bytes */
 };
@@ -71,7 +91,7 @@ void vq_free(struct vq *vq);
  * Starts it on `memory` (a reference is taken). Same ring as before (design.md §6: base and the
  * used index in guest memory are what vq_stop left): its incarnation stays and completions that
  * came meanwhile are pushed. Otherwise a new incarnation starts and elements of the old one
- * are dropped when pushed. -EFAULT/-EINVAL: addresses outside memory, unaligned, bad size (logged;
+ * are dropped when pushed. -EFAULT/-EINVAL: addresses outside RAM, unaligned, bad size (logged;
  * the queue stays stopped). -EBUSY: it runs already.
  */
 int vq_start(struct vq *vq, const struct vq_config *config, struct vu_memory *memory);

@@ -32,7 +32,9 @@
 #define RIG_PROTOCOL                                                                               \
 	(VU_BIT(VU_PROTOCOL_F_MQ) | VU_BIT(VU_PROTOCOL_F_REPLY_ACK) |                              \
 		VU_BIT(VU_PROTOCOL_F_CONFIG) | VU_BIT(VU_PROTOCOL_F_RESET_DEVICE) |                \
-		VU_BIT(VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
+		VU_BIT(VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | VU_BIT(VU_PROTOCOL_F_BACKEND_REQ) |    \
+		VU_BIT(VU_PROTOCOL_F_BACKEND_SEND_FD) | VU_BIT(VU_PROTOCOL_F_SHMEM))
+#define RIG_SHMEM  UINT64_C(0x40000000)
 #define RIG_NO_ACK (RIG_PROTOCOL & ~VU_BIT(VU_PROTOCOL_F_REPLY_ACK))
 
 struct rig {
@@ -42,6 +44,10 @@ struct rig {
 	bool hold_stop;  /* the device does not stop at once */
 	int start_error;
 	int fds_error;
+	int channel_error;
+	int channel;      /* the fd of the last one, or -1 */
+	uint64_t agreed;  /* protocol features */
+	ino_t window_ino; /* regions of this file are in the window */
 	int kick[RIG_QUEUES];
 	size_t n_regions;
 	struct vu_memory *memory; /* the back-end's */
@@ -128,6 +134,38 @@ static inline void rig_reset(void *ctx)
 	rig_note(ctx, "reset;");
 }
 
+static inline void rig_protocol_features(void *ctx, uint64_t features)
+{
+	((struct rig *)ctx)->agreed = features;
+}
+
+static inline int rig_channel(void *ctx, int fd)
+{
+	struct rig *rig = ctx;
+
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	rig_note(rig, "channel;");
+	fd_move(&rig->channel, &fd);
+	return rig->channel_error;
+}
+
+static inline void rig_shmem_asked(void *ctx)
+{
+	rig_note(ctx, "shmem;");
+}
+
+static inline bool rig_is_window(
+	void *ctx, dev_t dev, ino_t ino, uint64_t offset, uint64_t size, uint64_t gpa)
+{
+	struct rig *rig = ctx;
+
+	if (ino != rig->window_ino)
+		return false;
+	rig_note(rig, "window %llx at %llx from %llx;", (unsigned long long)size,
+		(unsigned long long)gpa, (unsigned long long)offset);
+	return true;
+}
+
 static inline int rig_get_config(void *ctx, uint32_t offset, void *data, uint32_t size)
 {
 	if (!range_within(offset, size, 44))
@@ -147,18 +185,23 @@ static inline void rig_init(struct rig *rig, uint64_t features, uint64_t protoco
 		.ring_enable = rig_ring_enable,
 		.memory = rig_memory,
 		.reset = rig_reset,
+		.protocol_features = rig_protocol_features,
+		.channel = rig_channel,
+		.shmem_asked = rig_shmem_asked,
+		.is_window = rig_is_window,
 		.get_config = rig_get_config,
 	};
 	struct vu_backend_config config = {
 		.features = features,
 		.protocol_features = protocol_features,
 		.n_queues = RIG_QUEUES,
+		.shmem_size = RIG_SHMEM,
 		.ops = &ops,
 		.ctx = rig,
 	};
 	int pair[2];
 
-	*rig = (struct rig){.kick = {-1, -1, -1}};
+	*rig = (struct rig){.kick = {-1, -1, -1}, .channel = -1};
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	rig->front = pair[0];
 	assert_int_equal(vu_backend_new(pair[1], &config, &rig->backend), 0);
@@ -168,6 +211,7 @@ static inline void rig_fini(struct rig *rig)
 {
 	vu_backend_free(rig->backend);
 	fd_close(&rig->front);
+	fd_close(&rig->channel);
 	for (unsigned int i = 0; i < RIG_QUEUES; i++)
 		fd_close(&rig->kick[i]);
 }

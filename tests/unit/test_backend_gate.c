@@ -371,7 +371,7 @@ static void test_unknown(void **state)
 	static const struct {
 		uint32_t code;
 		const char *name;
-	} cases[] = {{0, "request 0"}, {6, "SET_LOG_BASE"}, {21, "SET_BACKEND_REQ_FD"},
+	} cases[] = {{0, "request 0"}, {6, "SET_LOG_BASE"}, {22, "IOTLB_MSG"},
 		{46, "request 46"}, {UINT32_MAX, "request 4294967295"}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

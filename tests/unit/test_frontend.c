@@ -85,7 +85,7 @@ static void peer_answer(struct peer *peer, const struct step *step)
 {
 	uint32_t code = step->reply_code ? step->reply_code : step->code;
 	struct vu_header header = {code, step->reply_flags, step->reply_size};
-	uint8_t bytes[sizeof(header) + sizeof(step->reply)];
+	uint8_t bytes[sizeof(header) + sizeof(struct vu_shmem_config)] = {0};
 	size_t size = sizeof(header) + step->reply_size;
 
 	memcpy(bytes, &header, sizeof(header));
@@ -532,6 +532,55 @@ static void test_channel(void **state)
 	FINISH();
 }
 
+static void test_shmem(void **state)
+{
+	START(OPENING(VU_BIT(VU_PROTOCOL_F_SHMEM), V),
+		{VU_GET_SHMEM_CONFIG, V, 0, 0, R, 2056, {2, 4096, 8192}},
+		{VU_GET_SHMEM_CONFIG, V, 0, 0, R, 2056, {0}},
+		{VU_GET_SHMEM_CONFIG, V, 0, 0, R, 2056, {257}},
+		{VU_GET_SHMEM_CONFIG, V, 0, 0, R, 16, {1, 4096}});
+	uint64_t sizes[VU_SHMEM_REGIONS];
+
+	assert_int_equal(vu_frontend_get_shmem(fe, sizes), -EOPNOTSUPP);
+	assert_int_equal(vu_frontend_negotiate(fe, OFFERED, ALL_PROTOCOL), 0);
+	assert_int_equal(vu_frontend_get_shmem(fe, sizes), 2);
+	assert_int_equal(sizes[0], 4096);
+	assert_int_equal(sizes[1], 8192);
+	assert_int_equal(sizes[2], 0);
+	assert_int_equal(vu_frontend_get_shmem(fe, sizes), 0);
+	assert_int_equal(vu_frontend_get_shmem(fe, sizes), -EPROTO);
+	assert_int_equal(vu_frontend_get_shmem(fe, sizes), -EPROTO);
+	FINISH();
+}
+
+/* Regions that are not ours: sent now, answered when somebody asks for the answer. */
+static void test_send_region(void **state)
+{
+	START(OPENING_ACK(SLOTS), {VU_ADD_MEM_REG, VN, 40, 1, ACK},
+		{VU_ADD_MEM_REG, VN, 40, 1, FAIL_}, {VU_REM_MEM_REG, V, 40, 0},
+		{VU_REM_MEM_REG, VN, 40, 1, ACK});
+	struct vu_mem_region region = {1 << 20, 8192, 0x1000, 4096};
+	CLEANUP_FD int fd = guest_memfd(3 * 4096);
+	struct vu_mem_reg_msg msg;
+
+	assert_int_equal(vu_frontend_send_region(fe, VU_ADD_MEM_REG, &region, fd, true),
+		-EOPNOTSUPP);
+	assert_int_equal(vu_frontend_negotiate(fe, OFFERED, ALL_PROTOCOL), 0);
+	assert_int_equal(vu_frontend_send_region(fe, VU_ADD_MEM_REG, &region, fd, true), 0);
+	assert_int_equal(vu_frontend_send_region(fe, VU_ADD_MEM_REG, &region, fd, true), 0);
+	assert_int_equal(vu_frontend_send_region(fe, VU_REM_MEM_REG, &region, -1, false), 0);
+	assert_int_equal(vu_frontend_send_region(fe, VU_REM_MEM_REG, &region, fd, true), 0);
+	assert_int_equal(vu_frontend_take_ack(fe, VU_ADD_MEM_REG), 0);
+	assert_int_equal(vu_frontend_take_ack(fe, VU_ADD_MEM_REG), -EREMOTEIO);
+	assert_int_equal(vu_frontend_take_ack(fe, VU_ADD_MEM_REG), -EPROTO); /* it is REM's */
+	assert_null(vu_frontend_host(fe, region.gpa, 1));
+	peer_wait(&peer);
+	memcpy(&msg, peer.payload, sizeof(msg));
+	assert_int_equal(msg.padding, 0);
+	assert_memory_equal(&msg.region, &region, sizeof(region));
+	FINISH();
+}
+
 /* ---- both ways to meet ---- */
 
 struct meeting {
@@ -593,6 +642,8 @@ int main(void)
 		cmocka_unit_test(test_rings),
 		cmocka_unit_test(test_config),
 		cmocka_unit_test(test_channel),
+		cmocka_unit_test(test_shmem),
+		cmocka_unit_test(test_send_region),
 		cmocka_unit_test(test_connect_and_accept),
 	};
 

@@ -326,7 +326,19 @@ static void test_references_across_threads(void **state)
 	vu_memory_put(empty);
 }
 
-/* Random tables: each translation against a scan over all regions. */
+/* Up to the nearest region that starts above. */
+static uint64_t naive_gap(const struct vu_memory *memory, uint64_t gpa, uint64_t len)
+{
+	for (size_t i = 0; i < memory->n; i++) {
+		uint64_t start = memory->regions[i]->desc.gpa;
+
+		if (start > gpa)
+			len = MIN(len, start - gpa);
+	}
+	return len;
+}
+
+/* Random tables: each translation, and each gap, against a scan over all regions. */
 static void test_random_tables(void **state)
 {
 	uint64_t seed = UINT64_C(0x9e3779b97f4a7c15);
@@ -365,8 +377,11 @@ static void test_random_tables(void **state)
 			}
 			r = vu_memory_translate(memory, gpa, len, &host, &part, &got);
 			assert_int_equal(r, expected ? 0 : -EFAULT);
-			if (!expected)
+			if (!expected) {
+				assert_int_equal(vu_memory_gap(memory, gpa, len),
+					naive_gap(memory, gpa, len));
 				continue;
+			}
 			assert_ptr_equal(got, expected);
 			assert_ptr_equal(host, expected->host + (gpa - expected->desc.gpa));
 			assert_int_equal(

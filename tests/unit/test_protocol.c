@@ -43,18 +43,20 @@ static void test_numbers(void **state)
 		{12, "SET_VRING_KICK", 8},
 		{16, "SET_PROTOCOL_FEATURES", 8},
 		{18, "SET_VRING_ENABLE", 8},
+		{21, "SET_BACKEND_REQ_FD", 0},
 		{24, "GET_CONFIG", 268},
 		{34, "RESET_DEVICE", 0},
 		{36, "GET_MAX_MEM_SLOTS", 0},
 		{37, "ADD_MEM_REG", 40},
 		{38, "REM_MEM_REG", 40},
+		{44, "GET_SHMEM_CONFIG", 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 		assert_string_equal(vu_request_name(known[i].code), known[i].name);
 		assert_int_equal(vu_request_find(known[i].code)->size_max, known[i].size);
 	}
-	assert_int_equal(vu_n_requests, 22);
+	assert_int_equal(vu_n_requests, 24);
 }
 
 static void test_unknown(void **state)

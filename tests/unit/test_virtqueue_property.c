@@ -2,7 +2,9 @@
 /*
  * Random descriptor chains against a naive translator: byte by byte, with no cleverness at all.
  *
- * Both must agree whether a chain is allowed, and on the address of each of its bytes.
+ * Both must agree whether a chain is allowed, and on the address of each of its bytes; and on how
+ * many of them, from the start, lie in RAM: some regions are parts of the DAX window, and in half
+ * of the rounds buffers may lie outside of all of them.
  */
 #include <endian.h>
 #include <errno.h>
@@ -16,55 +18,69 @@
 #define ROUNDS    40000
 #define BYTES_MAX 65536u /* what the model follows; chains are made to stay below */
 
-/* Adjacent regions, a gap, a lonely one, and one as high as can be. */
+/* Adjacent regions, a gap, a lonely one, and one as high as can be; one of each is a window's. */
 static const struct {
 	uint64_t gpa, size;
+	bool window;
 } layout[] = {
-	{0x0, 0x1000},
-	{0x1000, 0x3000},
-	{0x4000, 0x1000},
-	{0x8000, 0x8000},
-	{UINT64_MAX - 0x2fff, 0x2000},
-	{UINT64_MAX - 0xfff - 0x10000, 0xd000},
+	{0x0, 0x1000, false},
+	{0x1000, 0x3000, false},
+	{0x4000, 0x1000, true},
+	{0x8000, 0x8000, false},
+	{0x20000, 0x1000, true},
+	{UINT64_MAX - 0x2fff, 0x2000, false},
+	{UINT64_MAX - 0xfff - 0x10000, 0xd000, true},
+};
+
+/* Where a byte is: in a region, or (host NULL) only in the guest's eyes. */
+struct byte {
+	const uint8_t *host;
+	uint64_t gpa;
 };
 
 struct model {
 	bool allowed;
 	size_t n_req, n_rep;
-	const uint8_t *req[BYTES_MAX], *rep[BYTES_MAX];
+	size_t req_ram, rep_ram;
 	size_t buffers;
 	bool seen_writable;
 	uint64_t total;
+	struct byte req[BYTES_MAX], rep[BYTES_MAX];
 };
 
 /* ---- the naive side ---- */
 
 static const struct vu_memory *memory;
 
-static const uint8_t *byte_at(uint64_t gpa)
+static const uint8_t *byte_at(uint64_t gpa, bool *ram)
 {
+	*ram = false;
 	for (size_t i = 0; i < memory->n; i++) {
 		const struct vu_region *r = memory->regions[i];
 
-		if (gpa >= r->desc.gpa && gpa <= r->desc.gpa + (r->desc.size - 1))
+		if (gpa >= r->desc.gpa && gpa <= r->desc.gpa + (r->desc.size - 1)) {
+			*ram = !r->desc.window;
 			return r->host + (gpa - r->desc.gpa);
+		}
 	}
 	return NULL;
 }
 
+/* What is read as a table has to be in RAM. */
 static bool bytes_at(uint64_t gpa, uint8_t *out, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		const uint8_t *p = gpa + i < gpa ? NULL : byte_at(gpa + i);
+		bool ram = false;
+		const uint8_t *p = gpa + i < gpa ? NULL : byte_at(gpa + i, &ram);
 
-		if (!p)
+		if (!ram)
 			return false;
 		out[i] = *p;
 	}
 	return true;
 }
 
-static bool model_buffer(struct model *m, const struct vring_desc *d)
+static bool model_buffer(struct model *m, const struct vring_desc *d, bool foreign)
 {
 	uint64_t gpa = le64toh(d->addr), len = le32toh(d->len);
 	bool writable = le16toh(d->flags) & VRING_DESC_F_WRITE;
@@ -76,14 +92,21 @@ static bool model_buffer(struct model *m, const struct vring_desc *d)
 	if (++m->buffers > VQ_CHAIN_MAX || m->total > UINT32_MAX)
 		return false;
 	for (uint64_t i = 0; i < len; i++) {
-		const uint8_t *p = gpa + i < gpa ? NULL : byte_at(gpa + i);
+		struct byte byte = {.gpa = gpa + i};
+		bool ram;
 
-		if (!p)
+		if (gpa + i < gpa)
 			return false;
-		if (writable)
-			m->rep[m->n_rep++] = p;
-		else
-			m->req[m->n_req++] = p;
+		byte.host = byte_at(gpa + i, &ram);
+		if (!byte.host && !foreign)
+			return false;
+		if (writable) {
+			m->rep_ram += ram && m->rep_ram == m->n_rep;
+			m->rep[m->n_rep++] = byte;
+		} else {
+			m->req_ram += ram && m->req_ram == m->n_req;
+			m->req[m->n_req++] = byte;
+		}
 		assert_true(m->n_rep < BYTES_MAX && m->n_req < BYTES_MAX);
 	}
 	return true;
@@ -91,7 +114,7 @@ static bool model_buffer(struct model *m, const struct vring_desc *d)
 
 /* `ring` is the direct table, or NULL for the indirect one of n entries at gpa. */
 static bool model_table(struct model *m, const struct vring_desc *ring, uint64_t gpa, size_t n,
-	uint16_t at, bool indirect_ok)
+	uint16_t at, const struct vq_table *table_of)
 {
 	bool visited[TABLE_MAX + NUM] = {false};
 
@@ -111,11 +134,11 @@ static bool model_table(struct model *m, const struct vring_desc *ring, uint64_t
 			uint32_t len = le32toh(d.len);
 			uint64_t table = le64toh(d.addr);
 
-			return ring && indirect_ok && !(flags & VRING_DESC_F_NEXT) && len &&
+			return ring && table_of->indirect && !(flags & VRING_DESC_F_NEXT) && len &&
 			       len % 16 == 0 && table + len > table &&
-			       model_table(m, NULL, table, len / 16, 0, indirect_ok);
+			       model_table(m, NULL, table, len / 16, 0, table_of);
 		}
-		if (!model_buffer(m, &d))
+		if (!model_buffer(m, &d, table_of->foreign))
 			return false;
 		if (!(flags & VRING_DESC_F_NEXT))
 			return true;
@@ -126,6 +149,7 @@ static bool model_table(struct model *m, const struct vring_desc *ring, uint64_t
 /* ---- random chains ---- */
 
 static uint64_t seed;
+static bool longest; /* lengths of 4 GiB may be tried: the model need not follow them */
 
 static uint64_t pick(uint64_t n)
 {
@@ -197,13 +221,14 @@ static void spoil(struct vring_desc *table, size_t n)
 		d->flags |= htole16(VRING_DESC_F_INDIRECT);
 		break;
 	case 4:
-		d->len = htole32(UINT32_MAX - (uint32_t)pick(3));
+		if (longest)
+			d->len = htole32(UINT32_MAX - (uint32_t)pick(3));
 		break;
 	case 5:
 		d->addr = htole64(test_random(&seed));
 		break;
 	case 6:
-		d->len ^= htole32(1u << pick(32));
+		d->len ^= htole32(1u << pick(longest ? 32 : 14));
 		break;
 	default:
 		break; /* leave it be */
@@ -239,17 +264,28 @@ static void random_indirect(const struct guest *guest, struct vring_desc *d)
 
 /* ---- comparison ---- */
 
-static void compare(const struct iovec *iov, size_t n, size_t sum, const uint8_t *const *bytes,
-	size_t n_bytes, int round)
+/* `foreign` is the first note about a segment that is not before this part's; moved behind. */
+static void compare(const struct iovec *iov, size_t n, size_t sum, const struct byte *bytes,
+	size_t n_bytes, const struct vq_foreign **foreign, size_t first, int round)
 {
 	size_t at = 0;
 
 	assert_int_equal(sum, n_bytes);
 	for (size_t i = 0; i < n; i++) {
 		assert_true(iov[i].iov_len > 0);
-		for (size_t k = 0; k < iov[i].iov_len; k++, at++)
-			if (at >= n_bytes || (uint8_t *)iov[i].iov_base + k != bytes[at])
+		if (iov[i].iov_base == VQ_FOREIGN)
+			assert_int_equal((*foreign)->at, first + i);
+		for (size_t k = 0; k < iov[i].iov_len; k++, at++) {
+			bool good = at < n_bytes;
+
+			if (good && iov[i].iov_base == VQ_FOREIGN)
+				good = !bytes[at].host && (*foreign)->gpa + k == bytes[at].gpa;
+			else if (good)
+				good = (uint8_t *)iov[i].iov_base + k == bytes[at].host;
+			if (!good)
 				fail_msg("round %d: byte %zu is elsewhere", round, at);
+		}
+		*foreign += iov[i].iov_base == VQ_FOREIGN;
 	}
 	assert_int_equal(at, n_bytes);
 }
@@ -274,25 +310,50 @@ static void check_references(const struct vq_elem *elem)
 	}
 }
 
+static void compare_all(const struct vq_elem *elem, const struct model *model, int round)
+{
+	const struct vq_foreign *foreign = elem->foreign;
+
+	compare(elem->req, elem->n_req, elem->req_len, model->req, model->n_req, &foreign, 0,
+		round);
+	compare(elem->rep, elem->n_rep, elem->rep_len, model->rep, model->n_rep, &foreign,
+		elem->n_req, round);
+	assert_ptr_equal(foreign, elem->foreign ? elem->foreign + elem->n_foreign : NULL);
+	assert_int_equal(elem->req_ram, model->req_ram);
+	assert_int_equal(elem->rep_ram, model->rep_ram);
+}
+
+static void guest_init_layout(struct guest *guest)
+{
+	guest_init(guest);
+	for (size_t i = 0; i < ARRAY_SIZE(layout); i++)
+		guest_add(guest, layout[i].gpa, layout[i].size);
+	for (size_t i = 0; i < guest->memory->n; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(layout); k++)
+			if (guest->memory->regions[i]->desc.gpa == layout[k].gpa)
+				guest->memory->regions[i]->desc.window = layout[k].window;
+}
+
 static void test_random_chains(void **state)
 {
 	static struct model model;
 	static _Alignas(16) struct vring_desc ring[NUM];
-	size_t allowed = 0, refused = 0;
+	size_t allowed = 0, refused = 0, abroad = 0, window = 0;
 	struct vq_elem *elem = calloc(1, sizeof(*elem));
 	struct vq_table table = {.desc = ring, .num = NUM};
 	struct guest guest;
 
-	guest_init(&guest);
-	for (size_t i = 0; i < ARRAY_SIZE(layout); i++)
-		guest_add(&guest, layout[i].gpa, layout[i].size);
+	guest_init_layout(&guest);
 	memory = table.memory = guest.memory;
 	seed = UINT64_C(0x123456789abcdef1);
+	print_message("seed %#llx\n", (unsigned long long)seed);
 	for (int round = 0; round < ROUNDS; round++) {
 		const char *why = NULL;
 		uint16_t last;
 		int r;
 
+		table.foreign = pick(2);
+		longest = !table.foreign;
 		memset(ring, 0, sizeof(ring));
 		last = random_chain(ring, NUM, pick(4) ? 1 + pick(6) : 1 + pick(NUM));
 		table.indirect = pick(20) != 0;
@@ -302,20 +363,16 @@ static void test_random_chains(void **state)
 			spoil(ring, NUM);
 
 		memset(&model, 0, offsetof(struct model, req));
-		model.buffers = 0;
-		model.seen_writable = false;
-		model.total = 0;
-		model.allowed = model_table(&model, ring, 0, NUM, 0, table.indirect);
+		model.allowed = model_table(&model, ring, 0, NUM, 0, &table);
 		r = vq_chain_read(&table, 0, elem, &why);
 		if (r != (model.allowed ? 0 : -EPROTO))
 			fail_msg("round %d: %d (%s), the model says %s", round, r, why ? why : "",
 				model.allowed ? "allowed" : "refused");
 		if (r == 0) {
 			allowed++;
-			compare(elem->req, elem->n_req, elem->req_len, model.req, model.n_req,
-				round);
-			compare(elem->rep, elem->n_rep, elem->rep_len, model.rep, model.n_rep,
-				round);
+			abroad += elem->n_foreign > 0;
+			window += elem->req_ram + elem->rep_ram < elem->req_len + elem->rep_len;
+			compare_all(elem, &model, round);
 		} else {
 			refused++;
 			assert_non_null(why);
@@ -323,8 +380,10 @@ static void test_random_chains(void **state)
 		check_references(elem);
 		vq_chain_clear(elem);
 	}
-	print_message("%zu chains allowed, %zu refused\n", allowed, refused);
+	print_message("%zu chains allowed (%zu foreign, %zu not all in RAM), %zu refused\n",
+		allowed, abroad, window, refused);
 	assert_true(allowed > ROUNDS / 10 && refused > ROUNDS / 10);
+	assert_true(abroad > ROUNDS / 20 && window > abroad);
 	vq_chain_fini(elem);
 	free(elem);
 	guest_fini(&guest);
