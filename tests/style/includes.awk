@@ -10,10 +10,10 @@ function floor_of(path) {
 	return path in rank ? rank[path] : 99
 }
 
-# Headers of the system that only some folders may see.
-function only(header, folders) {
+# Headers of the system that only some folders, or files that begin like this, may see.
+function only(header, places) {
 	reserved[++n_reserved] = "^" header "$"
-	allowed[n_reserved] = "^(" folders ")/"
+	allowed[n_reserved] = "^(" places ")[/._]"
 }
 
 BEGIN {
