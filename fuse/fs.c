@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 
 #include "fuse/core.h"
+#include "fuse/dax.h"
 #include "fuse/init.h"
 #include "fuse/ops.h"
 #include "fuse/reply.h"
@@ -143,6 +144,8 @@ static int receive_args(struct fs_slot *slot, const struct fs_shape *shape, stru
 	r = fs_slot_reserve(slot, sizeof(slot->header) + copied);
 	if (r < 0)
 		return r;
+	if (slot->io->req_ram < sizeof(slot->header) + copied)
+		return -EFAULT;
 	memcpy(slot->copy, &slot->header, sizeof(slot->header));
 	if (vu_iov_read(req, slot->copy + sizeof(slot->header), copied) != copied)
 		return -EINVAL;
@@ -181,6 +184,8 @@ static int check_header(const struct fs_slot *slot, const struct fs_shape *shape
 		return -EINVAL;
 	if (io->rep_len < sizeof(struct fuse_out_header) + shape->answer)
 		return -EINVAL;
+	if (io->rep_ram < sizeof(struct fuse_out_header) + shape->answer)
+		return -EFAULT;
 	return 0;
 }
 
@@ -240,6 +245,7 @@ static void run(struct fs_slot *slot)
 static void destroy(struct fs_slot *slot)
 {
 	(void)fs_epoch_next(slot->fs, false);
+	fs_dax_end(&slot->fs->config);
 	fs_reply_err(slot, 0);
 }
 
@@ -262,6 +268,15 @@ static void route(struct fs_slot *slot, const struct fs_shape *shape)
 		run(slot);
 }
 
+/*
+ * What we read or write ourselves must be RAM: a byte of the DAX window can be a SIGBUS. A request
+ * whose header is not is none that could be answered.
+ */
+static bool header_in_ram(const struct fs_io *io)
+{
+	return io->req_ram >= MIN(io->req_len, sizeof(struct fuse_in_header));
+}
+
 void fs_submit(struct fs *fs, struct fs_io *io)
 {
 	struct vu_iov req = vu_iov_init(io->req, io->n_req);
@@ -270,6 +285,11 @@ void fs_submit(struct fs *fs, struct fs_io *io)
 	struct fs_slot *slot;
 	int r;
 
+	if (!header_in_ram(io)) {
+		log_guest("fuse", "a request whose header lies in the DAX window");
+		io->complete(io, 0);
+		return;
+	}
 	atomic_fetch_add_explicit(&fs->inflight, 1, memory_order_relaxed);
 	vu_iov_read(&req, &header, sizeof(header));
 	if (header.opcode == FUSE_INIT_BSWAP_RESERVED) {

@@ -16,6 +16,12 @@ struct fs;
 
 enum fs_cache { FS_CACHE_NEVER, FS_CACHE_METADATA, FS_CACHE_AUTO, FS_CACHE_ALWAYS };
 
+/* Which files guests are told to map: none, those of at least dax_threshold bytes, all regular. */
+enum fs_dax { FS_DAX_NEVER, FS_DAX_INODE, FS_DAX_ALWAYS };
+
+struct dax_view;
+struct dax_window;
+
 /* A piece of work for another thread: run(work) exactly once. Memory stays the fs's own. */
 struct fs_work {
 	struct fs_work *next; /* for the queue of whoever holds it */
@@ -28,6 +34,10 @@ struct fs_config {
 	enum fs_cache cache;
 	bool readonly;         /* every change is EROFS */
 	unsigned int fd_limit; /* fds that this fs may hold open for the guest, all told */
+	enum fs_dax dax;
+	uint64_t dax_threshold;    /* bytes */
+	struct dax_window *window; /* borrowed; NULL: no DAX */
+	struct dax_view *view;     /* borrowed; NULL: no DAX */
 	/* Runs `work` soon on a thread that may block. Never fails, never runs it in place. */
 	void (*defer)(void *ctx, struct fs_work *work);
 	void *ctx;
@@ -43,9 +53,18 @@ struct fs_io {
 	const struct iovec *rep; /* device-writable */
 	size_t n_req, n_rep;
 	size_t req_len, rep_len;
+	/* Bytes of each part that lie in RAM; later ones only system calls may touch (vq_elem). */
+	size_t req_ram, rep_ram;
+	const struct vq_foreign *foreign; /* segments that the front-end alone can reach (FS_IO) */
+	size_t n_foreign;
 	bool hiprio; /* on the hiprio queue: only FORGET, BATCH_FORGET, INTERRUPT */
 	/* `len` bytes were written to rep (0 for a request without an answer). */
 	void (*complete)(struct fs_io *io, uint32_t len);
+	/*
+	 * It waits for the front-end from now on: whoever stops a queue need not wait for it.
+	 * Called at most once, before complete or drop.
+	 */
+	void (*park)(struct fs_io *io);
 	/* The session is over: the guest must not hear of it. */
 	void (*drop)(struct fs_io *io);
 };

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "fuse/core.h"
+#include "fuse/dax.h"
+#include "fuse/inode.h"
 #include "fuse/reply.h"
 #include "fuse/session.h"
 #include "fuse/slot.h"
@@ -30,6 +32,11 @@ WIRE_SIZE(struct fuse_init_out, 64);
 /* Asynchronous requests that a guest may have under way, and where it calls that congested. */
 #define MAX_BACKGROUND       UINT16_MAX
 #define CONGESTION_THRESHOLD (UINT16_MAX / 4 * 3)
+
+/* The exponent of DAX_ALIGN; and one that makes a guest give up its mount. */
+#define MAP_ALIGNMENT      12
+#define MAP_ALIGNMENT_NONE 63
+static_assert(DAX_ALIGN == 1u << MAP_ALIGNMENT, "what the window takes");
 
 /* What a guest speaks that knows only major and minor. */
 #define INIT_IN_SHORT (2 * sizeof(uint32_t))
@@ -61,6 +68,8 @@ static const struct init_flag {
 	{FUSE_PARALLEL_DIROPS, NULL},
 	{FUSE_MAX_PAGES, NULL},
 	{FUSE_INIT_EXT, NULL},
+	{FUSE_MAP_ALIGNMENT, fs_dax_usable},
+	{FUSE_HAS_INODE_DAX, fs_dax_usable},
 };
 
 uint64_t fs_init_agree(const struct fs_config *config, uint64_t offered)
@@ -97,7 +106,26 @@ struct fuse_init_out fs_init_answer(const struct fuse_init_in *in, uint64_t agre
 		.max_write = FS_MAX_WRITE,
 		.time_gran = 1,
 		.max_pages = agreed & FUSE_MAX_PAGES ? (uint16_t)(FS_MAX_WRITE / page) : 0,
+		.map_alignment = (uint16_t)(agreed & FUSE_MAP_ALIGNMENT ? MAP_ALIGNMENT : 0),
 	};
+}
+
+/*
+ * A guest that is mounted dax=always offers MAP_ALIGNMENT alone, and then maps every file whatever
+ * the attributes say; there is no way to have it read by FUSE instead. Where mappings cannot be
+ * made it is better refused than given errors for every read: an alignment that no guest can keep
+ * ends its mount.
+ */
+static void refuse_always(const struct fs_config *config, uint64_t offered, uint64_t agreed,
+	struct fuse_init_out *out)
+{
+	if (!config->window || agreed & FUSE_MAP_ALIGNMENT || !(offered & FUSE_MAP_ALIGNMENT) ||
+		offered & FUSE_HAS_INODE_DAX)
+		return;
+	log_guest("dax", "a guest that maps every file (dax=always) cannot be served: %s",
+		fs_dax_why_not(config));
+	out->flags |= FUSE_MAP_ALIGNMENT;
+	out->map_alignment = MAP_ALIGNMENT_NONE;
 }
 
 /* Takes the session through libfuse's INIT, with our flags only. */
@@ -150,7 +178,8 @@ static int start(struct fs_slot *slot, uint64_t epoch, const struct fuse_init_in
 	struct fuse_init_out *out)
 {
 	struct fs *fs = slot->fs;
-	uint64_t agreed = fs_init_agree(&fs->config, offered_flags(in));
+	uint64_t offered = offered_flags(in);
+	uint64_t agreed = fs_init_agree(&fs->config, offered);
 	struct fs_session *session;
 	int r;
 
@@ -164,7 +193,9 @@ static int start(struct fs_slot *slot, uint64_t epoch, const struct fuse_init_in
 		return r;
 	}
 	*out = fs_init_answer(in, agreed);
+	refuse_always(&fs->config, offered, agreed, out);
 	session->init_flags = agreed;
+	session->tree->dax_flags = agreed & FUSE_HAS_INODE_DAX;
 	session->minor = out->minor;
 	fs_publish(fs, session);
 	log_session(session);
@@ -185,6 +216,7 @@ void fs_init_run(struct fs_slot *slot)
 	struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .minor = FS_MINOR_MAX};
 	int r = 0;
 
+	fs_dax_end(&slot->fs->config);
 	memcpy(&in, fs_slot_args(slot), len);
 	if (in.major > FUSE_KERNEL_VERSION) {
 		/* The guest is to come again with what we speak. */

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "fuse/dax.h"
+
 /* Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are not among them. */
 #define OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC)
 
@@ -98,8 +100,9 @@ static uint32_t encode_dev(uint32_t major, uint32_t minor)
 	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
 }
 
-void fs_attr_fill(const struct statx *stx, struct fuse_attr *attr)
+void fs_attr_fill(struct fs_tree *tree, const struct statx *stx, struct fuse_attr *attr)
 {
+	fs_dax_note(tree, stx);
 	*attr = (struct fuse_attr){
 		.ino = stx->stx_ino,
 		.size = stx->stx_size,
@@ -116,14 +119,14 @@ void fs_attr_fill(const struct statx *stx, struct fuse_attr *attr)
 		.gid = stx->stx_gid,
 		.rdev = encode_dev(stx->stx_rdev_major, stx->stx_rdev_minor),
 		.blksize = stx->stx_blksize,
+		.flags = fs_dax_announces(tree, stx) ? FUSE_ATTR_DAX : 0,
 	};
 }
 
-void fs_attr_out_fill(
-	const struct fs_config *config, const struct statx *stx, struct fuse_attr_out *out)
+void fs_attr_out_fill(struct fs_tree *tree, const struct statx *stx, struct fuse_attr_out *out)
 {
-	*out = (struct fuse_attr_out){.attr_valid = timeout_of(config->cache)};
-	fs_attr_fill(stx, &out->attr);
+	*out = (struct fuse_attr_out){.attr_valid = timeout_of(tree->config.cache)};
+	fs_attr_fill(tree, stx, &out->attr);
 }
 
 void fs_entry_fill(struct fs_tree *tree, struct fs_entry *entry, struct fuse_entry_out *out)
@@ -135,7 +138,7 @@ void fs_entry_fill(struct fs_tree *tree, struct fs_entry *entry, struct fuse_ent
 		.entry_valid = timeout,
 		.attr_valid = timeout,
 	};
-	fs_attr_fill(&entry->stx, &out->attr);
+	fs_attr_fill(tree, &entry->stx, &out->attr);
 	fs_inode_put(tree, entry->inode);
 	entry->inode = NULL;
 }

@@ -75,9 +75,8 @@ void fs_file_put(struct fs_file *file);
 void fs_answer(struct fs_slot *slot, int r, const void *data, size_t size);
 
 /* Attributes as the guest sees them. */
-void fs_attr_fill(const struct statx *stx, struct fuse_attr *attr);
-void fs_attr_out_fill(
-	const struct fs_config *config, const struct statx *stx, struct fuse_attr_out *out);
+void fs_attr_fill(struct fs_tree *tree, const struct statx *stx, struct fuse_attr *attr);
+void fs_attr_out_fill(struct fs_tree *tree, const struct statx *stx, struct fuse_attr_out *out);
 /* A directory entry that the guest may now use; gives the entry's reference back. */
 void fs_entry_fill(struct fs_tree *tree, struct fs_entry *entry, struct fuse_entry_out *out);
 /* Looks up what an op has just made, and fills *out. */
@@ -130,6 +129,13 @@ void fs_op_readdir(
 	fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t offset, struct fuse_file_info *fi);
 void fs_op_readdirplus(
 	fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t offset, struct fuse_file_info *fi);
+
+/* op_far.c: READ and WRITE with segments of guest memory that only the front-end reaches. */
+void fs_far_start(struct fs_slot *slot);
+
+/* op_dax.c */
+void fs_op_setupmapping(struct fs_slot *slot);
+void fs_op_removemapping(struct fs_slot *slot);
 
 /* op_misc.c */
 void fs_op_statfs(fuse_req_t req, fuse_ino_t nodeid);

@@ -43,7 +43,7 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 	else
 		r = get_by_node(slot, &stx);
 	if (r == 0)
-		fs_attr_out_fill(fs_config_of(slot), &stx, &out);
+		fs_attr_out_fill(fs_tree_of(slot), &stx, &out);
 	fs_answer(slot, r, &out, sizeof(out));
 }
 
@@ -167,6 +167,6 @@ void fs_op_setattr(
 	int r = set_attr(slot, fi ? &fi->fh : NULL, &stx);
 
 	if (r == 0)
-		fs_attr_out_fill(fs_config_of(slot), &stx, &out);
+		fs_attr_out_fill(fs_tree_of(slot), &stx, &out);
 	fs_answer(slot, r, &out, sizeof(out));
 }

@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "fuse/dax.h"
 #include "vhostuser/checked.h"
 
 /* Segments of one system call, on the stack: 2 MiB of a guest's pages. IOV_MAX is 1024. */
@@ -140,8 +141,13 @@ void fs_op_read(
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	size_t done = 0;
-	int r = read_file(slot, false, &done);
+	int r;
 
+	if (slot->io->n_foreign) {
+		fs_far_start(slot);
+		return;
+	}
+	r = read_file(slot, false, &done);
 	if (r == -EAGAIN)
 		fs_slot_defer(slot, read_on);
 	else
@@ -209,8 +215,13 @@ void fs_op_write_buf(fuse_req_t req, fuse_ino_t nodeid, struct fuse_bufvec *data
 	struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
-	int r = write_file(slot, false);
+	int r;
 
+	if (slot->io->n_foreign) {
+		fs_far_start(slot);
+		return;
+	}
+	r = write_file(slot, false);
 	if (r == -EAGAIN)
 		fs_slot_defer(slot, write_on);
 	else
@@ -280,6 +291,10 @@ static int sync_file(struct fs_slot *slot)
 void fs_op_fsync(fuse_req_t req, fuse_ino_t nodeid, int datasync, struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
+	int r = sync_file(slot);
 
-	fs_reply_err(slot, sync_file(slot));
+	if (r == 0)
+		fs_dax_sync(slot); /* what guests stored into mappings */
+	else
+		fs_reply_err(slot, r);
 }

@@ -5,6 +5,7 @@
 #include "fuse/ops.h"
 
 #include "fuse/op.h"
+#include "vhostuser/checked.h"
 
 const struct fuse_lowlevel_ops fs_ops = {
 	.lookup = fs_op_lookup,
@@ -41,5 +42,17 @@ const struct fuse_lowlevel_ops fs_ops = {
 
 fs_own_op *fs_own_op_find(uint32_t opcode)
 {
-	return opcode == FUSE_SYNCFS ? fs_op_syncfs : NULL;
+	static const struct {
+		uint32_t opcode;
+		fs_own_op *op;
+	} own[] = {
+		{FUSE_SETUPMAPPING, fs_op_setupmapping},
+		{FUSE_REMOVEMAPPING, fs_op_removemapping},
+		{FUSE_SYNCFS, fs_op_syncfs},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		if (own[i].opcode == opcode)
+			return own[i].op;
+	return NULL;
 }

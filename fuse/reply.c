@@ -21,6 +21,7 @@
 #include "fuse/session.h"
 #include "fuse/shape.h"
 #include "fuse/slot.h"
+#include "vhostuser/checked.h"
 #include "vhostuser/log.h"
 
 /* The first error number that the kernel keeps to itself; guests refuse a reply with such. */
@@ -33,17 +34,20 @@ static uint32_t write_answer(
 	struct vu_iov rep = vu_iov_init(io->rep, io->n_rep);
 	struct fuse_out_header out = {.error = error, .unique = unique};
 
-	if (rep.left < sizeof(out))
+	if (rep.left < sizeof(out) || io->rep_ram < sizeof(out))
 		return 0;
 	if (size > rep.left - sizeof(out) || size > UINT32_MAX - sizeof(out)) {
 		log_guest("fuse", "an answer of %zu bytes does not fit the guest's %zu", size,
 			rep.left - sizeof(out));
 		out.error = -EIO;
 		size = 0;
+	} else if (data && size > io->rep_ram - sizeof(out)) {
+		out.error = -EFAULT;
+		size = 0;
 	}
 	out.len = (uint32_t)(sizeof(out) + size);
 	vu_iov_write(&rep, &out, sizeof(out));
-	if (data)
+	if (data && size)
 		vu_iov_write(&rep, data, size);
 	return out.len;
 }
@@ -114,7 +118,7 @@ void fs_reply_io(struct fs *fs, struct fs_io *io, uint64_t unique, int error, bo
 {
 	struct vu_iov rep = vu_iov_init(io->rep, io->n_rep);
 	struct fuse_out_header out = {.len = sizeof(out), .error = error, .unique = unique};
-	uint32_t len = rep.left < sizeof(out) ? 0 : sizeof(out);
+	uint32_t len = MIN(rep.left, io->rep_ram) < sizeof(out) ? 0 : sizeof(out);
 
 	if (swapped) {
 		out.len = bswap_32(out.len);

@@ -4,8 +4,9 @@
  *
  * Each of these ends the request: the out-header is written, libfuse's request is released, the io
  * is completed (or dropped when its session is over) and the slot is gone when they return. An
- * answer that does not fit the guest's buffers becomes EIO's header, or silence without room for
- * even that; gate 3 sees to the minimum, so handlers need not care.
+ * answer that does not fit the guest's buffers becomes EIO's header, one that would not lie in RAM
+ * EFAULT's, or silence without room for even that; gate 3 sees to the minimum, so handlers need
+ * not care.
  */
 #pragma once
 
@@ -22,7 +23,7 @@ struct fs_slot;
 /* `error`: 0 or -errno. Errors that are not known to FUSE guests (>= 512) become EIO. */
 void fs_reply_err(struct fs_slot *slot, int error);
 
-/* Success with `size` bytes of private memory after the header. */
+/* Success with `size` bytes of private memory after the header. RAM only (fs_io.rep_ram). */
 void fs_reply_data(struct fs_slot *slot, const void *data, size_t size);
 
 /*

@@ -56,6 +56,8 @@
 	X(RENAME2,         IN(rename2),         2, NONE,    0,                      0) \
 	X(LSEEK,           IN(lseek),           0, NONE,    OUT(lseek),             0) \
 	X(COPY_FILE_RANGE, IN(copy_file_range), 0, NONE,    OUT(write),             DEFER) \
+	X(SETUPMAPPING,    IN(setupmapping),    0, NONE,    0,                      0    ) \
+	X(REMOVEMAPPING,   IN(removemapping),   0, RANGES,  0,                      0) \
 	X(SYNCFS,          IN(syncfs),          0, NONE,    0,                      DEFER)
 /* clang-format on */
 
@@ -72,8 +74,6 @@
 	X(IOCTL)                                                                                   \
 	X(POLL)                                                                                    \
 	X(NOTIFY_REPLY)                                                                            \
-	X(SETUPMAPPING)                                                                            \
-	X(REMOVEMAPPING)                                                                           \
 	X(TMPFILE)
 
 #if FUSE_KERNEL_MINOR_VERSION >= 39
@@ -146,6 +146,9 @@ int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied)
 	case FS_TAIL_FORGETS:
 		most = FS_COPY_MAX - sizeof(struct fuse_in_header);
 		break;
+	case FS_TAIL_RANGES:
+		most += FS_RANGES_MAX * sizeof(struct fuse_removemapping_one);
+		break;
 	case FS_TAIL_DATA:
 		*copied = shape->args;
 		return 0;
@@ -199,6 +202,17 @@ static int check_forgets(const void *args, size_t tail_len)
 	return 0;
 }
 
+static int check_ranges(const void *args, size_t tail_len)
+{
+	struct fuse_removemapping_in in;
+
+	memcpy(&in, args, sizeof(in));
+	if (in.count == 0 || in.count > FS_RANGES_MAX ||
+		in.count * sizeof(struct fuse_removemapping_one) != tail_len)
+		return -EINVAL;
+	return 0;
+}
+
 static int check_data(const void *args, size_t tail_len)
 {
 	struct fuse_write_in in;
@@ -225,6 +239,8 @@ int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len)
 		break;
 	case FS_TAIL_FORGETS:
 		return check_forgets(args, (size_t)(end - pos));
+	case FS_TAIL_RANGES:
+		return check_ranges(args, (size_t)(end - pos));
 	case FS_TAIL_DATA:
 		return check_data(args, (size_t)(end - pos));
 	case FS_TAIL_ANY:

@@ -16,6 +16,7 @@ enum fs_tail {
 	FS_TAIL_NONE,    /* nothing */
 	FS_TAIL_TARGET,  /* a symlink's target: NUL-terminated, any bytes, not a name */
 	FS_TAIL_FORGETS, /* BATCH_FORGET's entries, as many as the arguments say */
+	FS_TAIL_RANGES,  /* REMOVEMAPPING's ranges, as many as the arguments say, 1..256 */
 	FS_TAIL_DATA,    /* WRITE's data: stays in guest memory */
 	FS_TAIL_ANY,     /* longer arguments of other versions of the protocol: INIT */
 };
@@ -30,6 +31,9 @@ enum fs_tail {
  * ask for 4 KiB, newer ones for more.
  */
 #define FS_LIST_MAX (128 * 1024)
+
+/* Ranges of one REMOVEMAPPING: a page full of them is the most that guests send. */
+#define FS_RANGES_MAX 256
 
 struct fs_shape {
 	bool carried;    /* false: ENOSYS */

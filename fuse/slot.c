@@ -98,6 +98,7 @@ struct fs_slot *fs_slot_get(struct fs_slots *slots, bool hiprio)
 	slot->req = NULL;
 	slot->claimed = NULL;
 	slot->answered = false;
+	slot->parked = false;
 	slot->error = 0;
 	slot->copy = slot->small;
 	slot->copy_cap = sizeof(slot->small);

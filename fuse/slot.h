@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <linux/fuse.h>
 
+#include "dax/window.h"
 #include "fuse/fs.h"
 #include "vhostuser/iov.h"
 
@@ -41,8 +42,10 @@ struct fs_slot {
 	uint8_t *copy;                /* [header for libfuse][arguments][NUL]; private memory */
 	size_t copy_len;              /* without the NUL */
 	size_t copy_cap;
-	struct vu_iov payload; /* WRITE: the data, in guest memory, exactly arg->size bytes */
-	struct fs_work work;   /* for fs_slot_defer */
+	struct vu_iov payload;     /* WRITE: the data, in guest memory, exactly arg->size bytes */
+	bool parked;               /* io->park was called */
+	struct dax_request dax_op; /* what it asked of the window (op_dax.c, op_far.c) */
+	struct fs_work work;       /* for fs_slot_defer */
 	void (*deferred)(struct fs_slot *slot);
 	struct fs_slot *next_free;
 	alignas(8) uint8_t small[512]; /* where copy points for ordinary requests */

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "fuse/cred.h"
+#include "fuse/dax.h"
 #include "fuse/handle.h"
 #include "fuse/inode.h"
 #include "fuse/walk.h"
@@ -77,6 +78,7 @@ void fs_tree_free(struct fs_tree *tree)
 	fs_handles_fini(tree);
 	fs_inodes_fini(tree);
 	fs_volumes_free(tree);
+	fs_dax_seen_free(tree);
 	pthread_mutex_destroy(&tree->lock);
 	free(tree);
 }

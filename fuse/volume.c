@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -68,7 +69,11 @@ static void probe_kind(struct fs_volume *volume, int fd)
 
 	if (fstatfs(fd, &st) < 0)
 		return;
+	volume->read_only = (unsigned long)st.f_flags & ST_RDONLY;
 	switch ((uint32_t)st.f_type) {
+	case OVERLAYFS_SUPER_MAGIC:
+		volume->overlay = true;
+		break;
 	case TMPFS_MAGIC:
 	case RAMFS_MAGIC:
 		volume->in_memory = true;

@@ -24,6 +24,8 @@ struct fs_volume {
 	int error; /* why there is no fd; -ENOTSUP: all we saw is a special file, mounted alone */
 	bool fhandles;               /* open_by_handle_at works */
 	bool in_memory;              /* reads and writes never wait for a device */
+	bool read_only;              /* mounted so on the host */
+	bool overlay;                /* opening a file for writing copies it */
 	bool remote;                 /* closing a file may take a server's answer */
 	_Atomic bool no_nowait_read; /* RWF_NOWAIT was refused */
 	_Atomic bool no_nowait_write;

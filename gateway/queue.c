@@ -80,7 +80,7 @@ void gw_queue_finish(struct gw_queue *queue, struct gw_request *request, uint32_
 {
 	struct vq_elem *elem = request->elem;
 
-	if (request->generation == queue->generation)
+	if (request->generation == queue->generation && !request->parked)
 		queue->n_inflight--;
 	if (drop)
 		vq_drop(queue->vq, elem);
@@ -115,6 +115,24 @@ static void request_drop(struct fs_io *io)
 	request_end(io, 0, true);
 }
 
+/*
+ * It waits for an answer of the front-end, which may itself be waiting for our answer to
+ * GET_VRING_BASE (design.md §6): a stop must not wait for it.
+ */
+static void request_park(struct fs_io *io)
+{
+	struct gw_request *request = container_of(io, struct gw_request, io);
+	struct gw_queue *queue = request->queue;
+
+	gw_queue_lock(queue);
+	request->parked = true;
+	if (request->generation == queue->generation)
+		queue->n_inflight--;
+	if (queue->stopping && queue->n_inflight == 0)
+		gw_watch_poke(queue->config.watch);
+	gw_queue_unlock(queue);
+}
+
 struct gw_request *gw_queue_request(struct gw_queue *queue, struct vq_elem *elem)
 {
 	struct gw_request *request = (void *)elem->priv;
@@ -126,13 +144,19 @@ struct gw_request *gw_queue_request(struct gw_queue *queue, struct vq_elem *elem
 		.n_rep = elem->n_rep,
 		.req_len = elem->req_len,
 		.rep_len = elem->rep_len,
+		.req_ram = elem->req_ram,
+		.rep_ram = elem->rep_ram,
+		.foreign = elem->foreign,
+		.n_foreign = elem->n_foreign,
 		.hiprio = queue->config.hiprio,
 		.complete = request_complete,
+		.park = request_park,
 		.drop = request_drop,
 	};
 	request->queue = queue;
 	request->elem = elem;
 	request->generation = queue->generation;
+	request->parked = false;
 	queue->n_inflight++;
 	return request;
 }

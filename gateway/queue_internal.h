@@ -16,6 +16,7 @@ struct gw_request {
 	struct gw_queue *queue;
 	struct vq_elem *elem;
 	uint32_t generation; /* of the start that it was popped under */
+	bool parked;         /* waits for the front-end: not counted in n_inflight any more */
 };
 
 struct gw_queue {
@@ -28,7 +29,7 @@ struct gw_queue {
 	struct gw_event *call, *err;
 	int kick; /* owned; workers watch duplicates */
 	unsigned int n_workers;
-	unsigned int n_inflight; /* of this generation */
+	unsigned int n_inflight; /* of this generation, but for those that are parked */
 	uint32_t generation;     /* counts starts */
 	uint32_t seq;            /* counts requests handed out */
 	bool attached;           /* gw_queue_free() was not called */

@@ -190,6 +190,8 @@ static inline struct call *call_new(const void *req, size_t req_len, size_t rep_
 		.n_rep = 1,
 		.req_len = req_len,
 		.rep_len = rep_len,
+		.req_ram = req_len,
+		.rep_ram = rep_len,
 		.complete = call_on_complete,
 		.drop = call_on_drop,
 	};

@@ -22,7 +22,7 @@
 #define MEMORY UINT64_C(0x100000)
 
 /* What a request asks of the file system below. */
-enum order { IN_PLACE = 'i', DEFER = 'd', BLOCK = 'b', DROP = 'x' };
+enum order { IN_PLACE = 'i', DEFER = 'd', PARK = 'p', BLOCK = 'b', DROP = 'x' };
 
 struct fixture {
 	struct guest guest;
@@ -34,7 +34,7 @@ struct fixture {
 
 	/* The file system's. */
 	sem_t gate; /* blocked requests wait here */
-	_Atomic unsigned int n_blocked, n_ended;
+	_Atomic unsigned int n_blocked, n_ended, n_seen;
 	pthread_mutex_t lock;
 	struct fs_io *deferred[NUM];
 	size_t n_deferred;
@@ -70,9 +70,13 @@ static inline void submit(void *fs, struct fs_io *io)
 
 	vu_iov_read(&req, &order, 1);
 	switch (order) {
+	case PARK:
+		io->park(io);
+		/* fall through */
 	case DEFER:
 		pthread_mutex_lock(&f->lock);
 		f->deferred[f->n_deferred++] = io;
+		atomic_fetch_add(&f->n_seen, 1);
 		pthread_mutex_unlock(&f->lock);
 		break;
 	case BLOCK:

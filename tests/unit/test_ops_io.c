@@ -217,6 +217,8 @@ static int scattered(struct client *c, uint32_t opcode, uint64_t node, uint64_t 
 		req[0].iov_len = header.len;
 		call.io.req_len = header.len;
 	}
+	call.io.req_ram = call.io.req_len;
+	call.io.rep_ram = call.io.rep_len;
 	fs_submit(c->f->fs, &call.io);
 	fixture_pump(c->f);
 	assert_int_equal(call.completed, 1);

@@ -267,6 +267,49 @@ static void test_memory_comes_back_while_stopping(void **state)
 	memory_comes_back(true);
 }
 
+/* What waits for the front-end never keeps a stop waiting; its end comes with the restart. */
+static void test_parked(void **state)
+{
+	struct fixture *f = setup(0);
+
+	send(f, PARK, &A, 0);
+	send(f, IN_PLACE, &B, 1);
+	assert_true(run(f, 5, &f->done['B'], 1));
+	gw_queue_stop(f->queue);
+	assert_int_equal(f->n_stopped, 1);
+	assert_int_equal(f->base, 2);
+
+	end_deferred(f);
+	run(f, 0.05, NULL, 0);
+	assert_int_equal(f->done['A'], 0);
+	assert_int_equal(start(f, f->base), 0);
+	assert_true(run(f, 5, &f->done['A'], 1));
+	teardown(f);
+}
+
+/* Parked while a stop waits for it: the stop waits no longer. */
+static void test_parked_in_a_stop(void **state)
+{
+	struct fixture *f = setup(0);
+	struct fs_io *io;
+
+	send(f, DEFER, &A, 0);
+	while (atomic_load(&f->n_seen) < 1)
+		run(f, 0.001, NULL, 0);
+	gw_queue_stop(f->queue);
+	assert_int_equal(f->n_stopped, 0);
+	pthread_mutex_lock(&f->lock);
+	io = f->deferred[0];
+	pthread_mutex_unlock(&f->lock);
+	io->park(io);
+	run(f, 0.1, &f->n_stopped, 1);
+	assert_int_equal(f->n_stopped, 1);
+	/* A parked one of the ring that was: dropped in silence when the next is a new one. */
+	gw_queue_reset(f->queue);
+	end_deferred(f);
+	teardown(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +326,8 @@ int main(void)
 		cmocka_unit_test(test_memory_comes_and_goes),
 		cmocka_unit_test(test_memory_comes_back_while_paused),
 		cmocka_unit_test(test_memory_comes_back_while_stopping),
+		cmocka_unit_test(test_parked),
+		cmocka_unit_test(test_parked_in_a_stop),
 	};
 
 	vu_log_level = LOG_LEVEL_OFF;

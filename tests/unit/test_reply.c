@@ -99,7 +99,7 @@ static void test_segments(void **state)
 
 	c->io.rep = rep;
 	c->io.n_rep = ARRAY_SIZE(rep);
-	c->io.rep_len = sizeof(out);
+	c->io.rep_len = c->io.rep_ram = sizeof(out);
 	slot = slot_for(f, c);
 	assert_int_equal(fs_slot_reply_room(slot).left, 24);
 	fs_reply_data(slot, "123456789012345678901234", 24);

@@ -56,6 +56,8 @@ static void test_sizes_of_the_protocol(void **state)
 		{FUSE_LSEEK, 24},
 		{FUSE_COPY_FILE_RANGE, 56},
 		{FUSE_SYNCFS, 8},
+		{FUSE_SETUPMAPPING, 40},
+		{FUSE_REMOVEMAPPING, 4},
 		{FUSE_STATFS, 0},
 		{FUSE_LOOKUP, 0},
 		{FUSE_READLINK, 0},
@@ -73,7 +75,6 @@ static void test_absent_rows(void **state)
 	assert_null(fs_shape_find(0));
 	assert_null(fs_shape_find(7));
 	assert_null(fs_shape_find(FUSE_SETXATTR));
-	assert_null(fs_shape_find(FUSE_SETUPMAPPING));
 	assert_null(fs_shape_find(CUSE_INIT));
 	assert_null(fs_shape_find(UINT32_MAX));
 	assert_string_equal(fs_opcode_name(FUSE_SETUPMAPPING), "SETUPMAPPING");
@@ -147,6 +148,33 @@ static void test_names(void **state)
 	name[NAME_MAX + 1] = '\0';
 	assert_int_equal(judge(FUSE_LOOKUP, name, NAME_MAX + 2), -ENAMETOOLONG);
 	assert_int_equal(judge(FUSE_LOOKUP, name, 100000), -ENAMETOOLONG);
+}
+
+static void test_ranges(void **state)
+{
+	const size_t most = 4 + 256 * 16;
+	char *args = calloc(1, most + 32);
+	uint32_t count;
+
+	(void)state;
+	assert_non_null(args);
+	for (count = 0; count <= 258; count++) {
+		size_t len = 4 + count * 16UL;
+		int good = count >= 1 && count <= 256 ? 0 : -EINVAL;
+
+		memcpy(args, &count, sizeof(count));
+		assert_int_equal(judge(FUSE_REMOVEMAPPING, args, len), good);
+		assert_int_equal(judge(FUSE_REMOVEMAPPING, args, len - (count ? 1 : 0)), -EINVAL);
+		assert_int_equal(judge(FUSE_REMOVEMAPPING, args, len + 1), -EINVAL);
+		assert_int_equal(judge(FUSE_REMOVEMAPPING, args, len + 16), -EINVAL);
+	}
+	/* Counts whose size wraps 32 bits. */
+	for (uint32_t huge = 0x10000000; huge != 0; huge <<= 1) {
+		count = huge + 1;
+		memcpy(args, &count, sizeof(count));
+		assert_int_equal(judge(FUSE_REMOVEMAPPING, args, 20), -EINVAL);
+	}
+	free(args);
 }
 
 static void test_two_names(void **state)
@@ -223,6 +251,7 @@ int main(void)
 		cmocka_unit_test(test_names_of_rows),
 		cmocka_unit_test(test_every_length),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_two_names),
 		cmocka_unit_test(test_symlink),
 		cmocka_unit_test(test_batch_forget),
