@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The command line of `virtiofs-frontend dax`. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "gateway/frontend/dax.h"
+#include "vhostuser/checked.h"
+
+enum {
+	OPT_CONNECT = 256,
+	OPT_LISTEN,
+	OPT_DIALECT,
+	OPT_WINDOW,
+	OPT_SECONDS,
+	OPT_COUNT,
+	OPT_SEED,
+	OPT_DEPTH,
+	OPT_FAULT,
+	OPT_JSON,
+	OPT_HELP
+};
+
+static const struct option longs[] = {
+	{"connect", required_argument, NULL, OPT_CONNECT},
+	{"listen", required_argument, NULL, OPT_LISTEN},
+	{"dialect", required_argument, NULL, OPT_DIALECT},
+	{"window", required_argument, NULL, OPT_WINDOW},
+	{"seconds", required_argument, NULL, OPT_SECONDS},
+	{"count", required_argument, NULL, OPT_COUNT},
+	{"seed", required_argument, NULL, OPT_SEED},
+	{"depth", required_argument, NULL, OPT_DEPTH},
+	{"fault", required_argument, NULL, OPT_FAULT},
+	{"json", no_argument, NULL, OPT_JSON},
+	{"help", no_argument, NULL, OPT_HELP},
+	{NULL, 0, NULL, 0},
+};
+
+static const char *const verbs[] = {"verify", "storm", "fault"};
+
+static const char *const faults[FW_FAULTS] = {
+	[FW_FAULT_REFUSE] = "refuse",
+	[FW_FAULT_DELAY] = "delay",
+	[FW_FAULT_ACK_LATE_REGION] = "ack-late-region",
+	[FW_FAULT_DROP] = "drop",
+	[FW_FAULT_SHORT] = "short",
+	[FW_FAULT_DIE] = "die",
+};
+
+/* A number with k, M, G; false when it is none, or out of [min, max]. */
+static bool number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
+{
+	uint64_t unit = 1;
+	char *end;
+
+	errno = 0;
+	*value = strtoull(text, &end, 0);
+	if (end == text || errno || *text == '-')
+		return false;
+	if (*end && strchr("kKmMgG", *end)) {
+		unit = *end == 'k' || *end == 'K'   ? UINT64_C(1) << 10
+		       : *end == 'm' || *end == 'M' ? UINT64_C(1) << 20
+						    : UINT64_C(1) << 30;
+		end++;
+	}
+	return !*end && !mul_overflows(*value, unit, value) && *value >= min && *value <= max;
+}
+
+static bool fault_named(const char *name, enum fw_fault *fault)
+{
+	for (unsigned int i = 1; i < FW_FAULTS; i++) {
+		if (!strcmp(name, faults[i])) {
+			*fault = (enum fw_fault)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool take_option(struct ft_options *o, int opt, const char *value)
+{
+	uint64_t n = 0;
+	bool good = true;
+
+	switch (opt) {
+	case OPT_CONNECT:
+	case OPT_LISTEN:
+		good = !o->socket;
+		o->socket = value;
+		o->listen = opt == OPT_LISTEN;
+		break;
+	case OPT_DIALECT:
+		o->dialect = dax_dialect_find(value);
+		good = o->dialect != NULL;
+		break;
+	case OPT_WINDOW:
+		good = number(value, 4u << 20, UINT64_C(1) << 40, &o->window) &&
+		       o->window % FT_PAGE == 0;
+		break;
+	case OPT_SECONDS:
+		good = number(value, 1, 86400, &n);
+		o->seconds = (unsigned int)n;
+		break;
+	case OPT_COUNT:
+		good = number(value, 0, UINT64_MAX, &o->count);
+		break;
+	case OPT_SEED:
+		good = number(value, 0, UINT64_MAX, &o->seed);
+		break;
+	case OPT_DEPTH:
+		good = number(value, 1, FU_DEPTH_MAX, &n);
+		o->depth = (unsigned int)n;
+		break;
+	case OPT_FAULT:
+		good = fault_named(value, &o->fault);
+		break;
+	case OPT_JSON:
+		o->json = true;
+		break;
+	case OPT_HELP:
+		o->verb = FT_HELP;
+		break;
+	default:
+		good = false;
+		break;
+	}
+	return good;
+}
+
+static const char *complete(struct ft_options *o, int argc, char **argv)
+{
+	const char *verb = optind < argc ? argv[optind++] : "";
+	bool known = false;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(verbs); i++) {
+		if (!strcmp(verb, verbs[i])) {
+			o->verb = (enum ft_verb)i;
+			known = true;
+		}
+	}
+	if (!known)
+		return "what to do is missing: verify, storm or fault";
+	if (!o->socket && optind < argc)
+		o->socket = argv[optind++];
+	if (!o->socket)
+		return "the socket is missing: SOCKET, --connect SOCKET or --listen SOCKET";
+	if (optind < argc)
+		return "there is one argument too many";
+	if (o->verb == FT_FAULT && o->fault == FW_FAULT_NONE)
+		return "fault needs --fault refuse|delay|ack-late-region|drop|short|die";
+	o->shmem = dax_dialect_batch(o->dialect) == 1;
+	if (o->fault == FW_FAULT_ACK_LATE_REGION && !o->shmem)
+		return "only the dialect shmem has memory regions that can be late";
+	return NULL;
+}
+
+int ft_options_parse(struct ft_options *options, int argc, char **argv, char *why, size_t size)
+{
+	const char *wrong = NULL;
+	int opt, index = -1;
+
+	*options = (struct ft_options){
+		.dialect = dax_dialect_find("shmem"),
+		.window = UINT64_C(256) << 20,
+		.seconds = 5,
+		.count = 100000,
+		.seed = (uint64_t)time(NULL),
+		.depth = 16,
+	};
+	optind = 0;
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "", longs, &index)) != -1) {
+		if (!take_option(options, opt, optarg)) {
+			if (opt == '?')
+				snprintf(why, size, "%s: unknown, or its value is missing",
+					argv[optind - 1]);
+			else
+				snprintf(why, size, "--%s %s: not possible", longs[index].name,
+					optarg ? optarg : "");
+			return -EINVAL;
+		}
+		if (options->verb == FT_HELP)
+			return 0;
+	}
+	wrong = complete(options, argc, argv);
+	if (wrong)
+		snprintf(why, size, "%s", wrong);
+	return wrong ? -EINVAL : 0;
+}
