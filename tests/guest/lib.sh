@@ -22,7 +22,9 @@
 # temporary directory), $SHARE (the shared one in it). At the end, however it comes, every process
 # is killed and $RUN removed; after a failure the logs are kept in .cache/guest/logs.
 #
-# GUEST_KERNEL  stock (default) or newer
+# $MOUNT_OPTIONS are what the share is mounted with.
+#
+# GUEST_KERNEL  stock (default), newer or newest
 # TEST_SCALE    per cent of the long times (30 s of hammering, a minute's pause); default 33
 # Others: backend.sh, qemu.sh.
 set -uo pipefail
@@ -220,6 +222,7 @@ guest_boot()
 	exec {AGENT_IN[$name]}<>"$dir/agent.in" {AGENT_OUT[$name]}<>"$dir/agent.out"
 	exec {QMP_IN[$name]}<>"$dir/qmp.in" {QMP_OUT[$name]}<>"$dir/qmp.out"
 	qemu_command "$KERNEL" "$INITRAMFS" "$(backend_socket "$name")" "share" "guest.mode=agent"
+	[[ -z ${GUEST_USER:-} ]] || chown -R "$GUEST_USER" "$dir"
 	"${QEMU[@]}" -chardev "file,id=console,path=$dir/serial.log" -serial chardev:console \
 		-chardev "pipe,id=agent,path=$dir/agent" \
 		-device virtserialport,chardev=agent,name=agent \
@@ -262,7 +265,8 @@ guest_start()
 guest_mount()
 {
 	local output
-	output=$(guest "$1" "mount -t virtiofs share /mnt; ls -d /mnt/.") ||
+	output=$(guest "$1" "mount -t virtiofs ${MOUNT_OPTIONS:+-o $MOUNT_OPTIONS} share /mnt
+		ls -d /mnt/.") ||
 		die "guest $1 cannot mount: $output"
 }
 

@@ -11,8 +11,13 @@
 # GUEST_MEMORY  guest memory in MiB (default 512)
 # GUEST_QUEUES  request queues of the device (default 1)
 # GUEST_SERVER  yes: QEMU is the socket's server and waits for the back-end
+# GUEST_QEMU    the QEMU to run (default: the machine's; tests/guest/newqemu prints a newer one's)
+# GUEST_DEVICE  fs (default): vhost-user-fs; window: QEMU 11.1's generic device, which has memory
+#               windows and takes the tag from the back-end
+# GUEST_USER    the user that QEMU runs as (default: the caller)
 
-# Runs five instructions in a VM that end in a device's exit code. /dev/kvm being there says little:
+# Runs five instructions in a VM, of the machine's own QEMU, that end in a device's exit code.
+# /dev/kvm being there says little:
 # nested or filtered KVM fails later, at the first vCPU or at its first MSR.
 qemu_kvm_works()
 {
@@ -47,7 +52,7 @@ qemu_accel()
 qemu_command()
 {
 	local kernel=$1 initramfs=$2 socket=$3 tag=$4 append=$5
-	local accel=kvm cpu=host memory=${GUEST_MEMORY:-512} server= device
+	local accel=kvm cpu=host memory=${GUEST_MEMORY:-512} server= device user=()
 	qemu_accel
 	if [[ $GUEST_ACCEL == tcg ]]; then
 		# Without cx16: QEMU 7.2's cmpxchg16b helper now and then returns wrong flags, and
@@ -60,15 +65,24 @@ qemu_command()
 		[[ $(<"$kernel/version") == 6.1.* ]] || accel=tcg,thread=single
 	fi
 	[[ ${GUEST_SERVER:-no} == no ]] || server=,server=on
-	device=chardev=fs,tag=$tag,queue-size=1024,num-request-queues=${GUEST_QUEUES:-1}
+	device=vhost-user-fs-pci,chardev=fs,tag=$tag,queue-size=1024
+	device+=,num-request-queues=${GUEST_QUEUES:-1}
+	if [[ ${GUEST_DEVICE:-fs} == window ]]; then
+		# 26 is virtio-fs; 44 the bytes of its configuration; one queue is for FORGETs.
+		device=vhost-user-test-device-pci,chardev=fs,virtio-id=26,config_size=44
+		device+=,vq_size=128,num_vqs=$((1 + ${GUEST_QUEUES:-1}))
+	fi
+	[[ -z ${GUEST_USER:-} ]] ||
+		user=(setpriv "--reuid=$GUEST_USER" --clear-groups --inh-caps=-all)
 	QEMU=(
-		qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
+		"${user[@]}" "${GUEST_QEMU:-qemu-system-x86_64}"
+		-nodefaults -no-user-config -display none -no-reboot
 		-M q35 -accel "$accel" -cpu "$cpu" -smp 2 -m "${memory}M"
 		-object "memory-backend-memfd,id=mem,size=${memory}M,share=on" -numa node,memdev=mem
 		-kernel "$kernel/vmlinuz" -initrd "$initramfs"
 		-append "console=ttyS0 quiet panic=-1 guest.tag=$tag $append"
 		-chardev "socket,id=fs,path=$socket$server"
-		-device "vhost-user-fs-pci,$device"
+		-device "$device"
 		-device virtio-serial-pci
 	)
 }

@@ -31,6 +31,10 @@ static const struct command {
 	{"churn", 3, cmd_churn, "DIR PREFIX SECONDS: entries come and go"},
 	{"list-check", 4, cmd_list_check,
 		"DIR PREFIX COUNT SECONDS: list; each PREFIX entry must come exactly once"},
+	{"daxops", 3, cmd_daxops, "DIR COUNT SEED [host]: random work on files, and a model"},
+	{"daxhost", 2, cmd_daxhost, "DIR SEED: the host's part of daxops, until that is done"},
+	{"daxsum", 1, cmd_daxsum, "DIR: size and hash of each of daxops' files"},
+	{"daxtail", 3, cmd_daxtail, "FILE 0|1 ROUNDS: two take turns in a mapped tail page"},
 };
 
 int main(int argc, char **argv)

@@ -62,3 +62,7 @@ int cmd_hammer(int argc, char **argv);
 int cmd_entries(int argc, char **argv);
 int cmd_churn(int argc, char **argv);
 int cmd_list_check(int argc, char **argv);
+int cmd_daxops(int argc, char **argv);
+int cmd_daxhost(int argc, char **argv);
+int cmd_daxsum(int argc, char **argv);
+int cmd_daxtail(int argc, char **argv);
