@@ -12,10 +12,12 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_fs.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/queue.h"
+#include "gateway/window.h"
 #include "vhostuser/checked.h"
 #include "vhostuser/fd.h"
 #include "vhostuser/protocol.h"
@@ -36,6 +38,9 @@ WIRE_OFFSET(struct config_space, notify_buf_size, 40);
 struct gw_device {
 	struct gw_device_config config;
 	struct gw_queue *queues[GW_QUEUES_MAX]; /* NULL: its ring was never started */
+	/* For the window: the rings that are started, those of them that are disabled. */
+	bool started[GW_QUEUES_MAX], paused[GW_QUEUES_MAX];
+	bool stopping; /* a ring was stopped, and none started since */
 };
 
 static void submit(void *fs, struct fs_io *io)
@@ -43,10 +48,32 @@ static void submit(void *fs, struct fs_io *io)
 	fs_submit(fs, io);
 }
 
+/*
+ * Whether the front-end's window may be used now. Stopping a device takes a front-end several
+ * messages (ENABLE(0) and GET_VRING_BASE for each ring), and QEMU (11.1) dies of a request that it
+ * finds in its channel after the last: so the first of them is the end, and the next start the
+ * beginning.
+ */
+static void note_rings(struct gw_device *device)
+{
+	bool running = !device->stopping;
+	unsigned int n_started = 0;
+
+	if (!device->config.window)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(device->queues); i++) {
+		n_started += device->started[i];
+		running &= !device->started[i] || !device->paused[i];
+	}
+	gw_window_set_running(device->config.window, running && n_started > 0);
+}
+
 static void on_stopped(void *ctx, unsigned int index, uint16_t base)
 {
 	struct gw_device *device = ctx;
 
+	device->started[index] = false;
+	note_rings(device);
 	device->config.ring_stopped(device->config.ctx, index, base);
 }
 
@@ -73,21 +100,31 @@ static int ring_start(void *ctx, unsigned int index, const struct vq_config *con
 	struct vu_memory *memory, int kick, int call, int err)
 {
 	CLEANUP_FD int kick_fd = kick;
+	struct gw_device *device = ctx;
 	struct gw_queue *queue;
 	int r;
 
 	if (index >= GW_QUEUES_MAX)
 		return -EINVAL;
-	r = queue_of(ctx, index, &queue);
+	r = queue_of(device, index, &queue);
 	if (r)
 		return r;
-	return gw_queue_start(queue, config, memory, fd_steal(&kick_fd), call, err);
+	r = gw_queue_start(queue, config, memory, fd_steal(&kick_fd), call, err);
+	if (r)
+		return r;
+	device->started[index] = true;
+	device->paused[index] = false;
+	device->stopping = false;
+	note_rings(device);
+	return 0;
 }
 
 static void ring_stop(void *ctx, unsigned int index)
 {
 	struct gw_device *device = ctx;
 
+	device->stopping = true;
+	note_rings(device);
 	gw_queue_stop(device->queues[index]);
 }
 
@@ -109,6 +146,8 @@ static void ring_enable(void *ctx, unsigned int index, bool enable)
 {
 	struct gw_device *device = ctx;
 
+	device->paused[index] = !enable;
+	note_rings(device);
 	gw_queue_pause(device->queues[index], !enable);
 }
 
@@ -130,7 +169,43 @@ static void reset(void *ctx)
 		if (device->queues[i])
 			gw_queue_reset(device->queues[i]);
 	}
+	if (device->config.window)
+		gw_window_reset(device->config.window);
 	fs_reset(device->config.fs);
+}
+
+static void protocol_features(void *ctx, uint64_t features)
+{
+	struct gw_device *device = ctx;
+
+	if (device->config.window)
+		gw_window_negotiated(device->config.window, features);
+}
+
+static int channel(void *ctx, int fd)
+{
+	CLEANUP_FD int owned = fd;
+	struct gw_device *device = ctx;
+
+	/* Without a window there is nothing that we would ask for: it is just closed. */
+	return device->config.window ? gw_window_channel(device->config.window, fd_steal(&owned))
+				     : 0;
+}
+
+static void shmem_asked(void *ctx)
+{
+	struct gw_device *device = ctx;
+
+	if (device->config.window)
+		gw_window_asked(device->config.window);
+}
+
+static bool is_window(void *ctx, dev_t dev, ino_t ino, uint64_t offset, uint64_t size, uint64_t gpa)
+{
+	struct gw_device *device = ctx;
+
+	return device->config.window &&
+	       gw_window_region(device->config.window, dev, ino, offset, size);
 }
 
 static int get_config(void *ctx, uint32_t offset, void *data, uint32_t size)
@@ -156,6 +231,10 @@ static const struct vu_backend_ops device_ops = {
 	.ring_enable = ring_enable,
 	.memory = set_memory,
 	.reset = reset,
+	.protocol_features = protocol_features,
+	.channel = channel,
+	.shmem_asked = shmem_asked,
+	.is_window = is_window,
 	.get_config = get_config,
 };
 
@@ -174,6 +253,8 @@ void gw_device_free(struct gw_device *device)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(device->queues); i++)
 		gw_queue_free(device->queues[i]);
+	if (device->config.window)
+		gw_window_disconnect(device->config.window);
 	fs_reset(device->config.fs);
 	free(device);
 }
@@ -192,4 +273,6 @@ void gw_device_describe(struct gw_device *device, struct vu_backend_config *conf
 	/* Stock vhost-user-fs front-ends have a tag of their own and warn when we offer one. */
 	if (device->config.tag)
 		config->protocol_features |= VU_BIT(VU_PROTOCOL_F_CONFIG);
+	if (device->config.window)
+		gw_window_describe(device->config.window, config);
 }

@@ -11,6 +11,7 @@
 #include "fuse/fs.h"
 #include "gateway/options.h"
 #include "gateway/watch.h"
+#include "gateway/window.h"
 #include "vhostuser/backend.h"
 
 /* hiprio and the most request queues that we serve: what GET_QUEUE_NUM answers. */
@@ -22,6 +23,7 @@ struct gw_device_config {
 	struct fs *fs;               /* borrowed; must outlive its last request */
 	const char *tag;             /* NULL: no config space is offered; borrowed */
 	unsigned int request_queues; /* what the config space announces */
+	struct gw_window *window;    /* NULL: no DAX window; borrowed */
 	struct gw_watch *watch;      /* borrowed */
 	void *ctx;
 	/* A ring has come to rest, as the back-end connection has to be told. */

@@ -23,6 +23,8 @@
 #include "gateway/server.h"
 #include "gateway/share.h"
 #include "gateway/supervisor.h"
+#include "gateway/view.h"
+#include "gateway/window.h"
 #include "vhostuser/log.h"
 
 /* Well within GW_SUPERVISOR_PATIENCE_MS. */
@@ -44,58 +46,104 @@ static bool comes_to_rest(const struct fs *fs)
 	return true;
 }
 
-static enum gw_exit serve(const struct gw_options *options, struct gw_endpoint *endpoint,
-	const struct gw_share *share)
+/* What the process holds while it serves. */
+struct service {
+	struct gw_pool *pool;
+	struct gw_window *window; /* NULL: no DAX */
+	struct gw_view *view;     /* the same */
+	struct fs *fs;
+};
+
+static void service_free(struct service *service)
 {
-	struct gw_server_config server = {.options = options, .endpoint = endpoint};
+	fs_free(service->fs);
+	gw_window_free(service->window);
+	gw_view_free(service->view);
+	gw_pool_free(service->pool);
+}
+
+static int service_new(
+	struct service *service, const struct gw_options *options, const struct gw_share *share)
+{
 	struct fs_config config = {
 		.root_fd = share->root_fd,
 		.proc_fd = share->proc_fd,
 		.cache = options->cache,
 		.readonly = options->readonly,
 		.fd_limit = share->fd_limit,
+		.dax = options->dax,
+		.dax_threshold = options->dax_threshold,
 		.defer = defer,
 	};
-	struct gw_pool *pool;
-	enum gw_exit status;
-	int r;
+	int r = gw_pool_new(&service->pool);
 
-	r = gw_pool_new(&pool);
+	if (r == 0)
+		r = gw_window_new(options, &service->window);
 	if (r) {
-		log_error("threads", "%s", strerrordesc_np(-r));
-		return GW_EXIT_INTERNAL;
+		log_error("service", "cannot start: %s", strerrordesc_np(-r));
+		return r;
 	}
-	config.ctx = pool;
-	r = fs_new(&config, &server.fs);
-	if (r) {
-		gw_pool_free(pool);
-		return GW_EXIT_CONFIG;
+	config.ctx = service->pool;
+	config.window = gw_window_dax(service->window);
+	if (service->view)
+		config.view = gw_view_start(service->view, share->root_fd);
+	return fs_new(&config, &service->fs);
+}
+
+static enum gw_exit serve(const struct gw_options *options, struct gw_endpoint *endpoint,
+	const struct gw_share *share, struct gw_view *view)
+{
+	struct gw_server_config server = {.options = options, .endpoint = endpoint};
+	struct service service = {.view = view};
+	enum gw_exit status;
+
+	if (service_new(&service, options, share)) {
+		service_free(&service);
+		return service.pool ? GW_EXIT_CONFIG : GW_EXIT_INTERNAL;
 	}
+	server.fs = service.fs;
+	server.window = service.window;
 	log_info("service", "ready: shares %s on %s", options->shared_dir,
 		endpoint->path ? endpoint->path : "an inherited socket");
 	status = gw_server_run(&server);
 	/* Requests stuck in the host's file system keep theirs; the process ends without them. */
-	if (comes_to_rest(server.fs)) {
-		fs_free(server.fs);
-		gw_pool_free(pool);
-	}
+	if (comes_to_rest(server.fs))
+		service_free(&service);
 	return status;
+}
+
+/* The private mount and its broker are made with the rights that are given up next. */
+static int prepare_view(const struct gw_options *options, struct gw_view **view)
+{
+	enum gw_dax_view kind = options->dax_view;
+
+	*view = NULL;
+	if (!options->dialect || options->dax_window == 0 || options->dax == FS_DAX_NEVER)
+		return 0;
+	/* Those front-ends map past a file's end. */
+	if (kind == GW_VIEW_AUTO && options->dialect != dax_dialect_find("shmem"))
+		kind = GW_VIEW_DIRECT;
+	return gw_view_prepare(kind, options->readonly, view);
 }
 
 /* The child: confined, then in service. */
 static enum gw_exit run_service(const struct gw_options *options, struct gw_endpoint *endpoint,
 	struct gw_share *share, const struct gw_supervised *supervised)
 {
+	struct gw_view *view;
+
 	gw_endpoint_confine(endpoint);
 	if (gw_share_open_proc(share))
 		return GW_EXIT_CONFIG;
+	if (prepare_view(options, &view))
+		return GW_EXIT_INTERNAL;
 	if (gw_sandbox_enter(options->sandbox, share->root_fd))
 		return GW_EXIT_SANDBOX;
 	if (!gw_supervisor_tie(supervised)) {
 		log_error("service", "the process that started it is gone");
 		return GW_EXIT_INTERNAL;
 	}
-	return serve(options, endpoint, share);
+	return serve(options, endpoint, share, view);
 }
 
 static enum gw_exit run(const struct gw_options *options)
@@ -111,7 +159,8 @@ static enum gw_exit run(const struct gw_options *options)
 	/* Arenas of their own would cost each thread more than they could win it. */
 	mallopt(M_ARENA_MAX, 2);
 
-	if (gw_share_open(&share, options->shared_dir, 1 + options->request_queues))
+	if (gw_share_open(&share, options->shared_dir, 1 + options->request_queues,
+		    gw_window_fds(options)))
 		return GW_EXIT_CONFIG;
 	if (gw_endpoint_open(&endpoint, options)) {
 		gw_share_close(&share);

@@ -14,6 +14,9 @@
 /* Returns 0, or -EINVAL when the value is not one that the option's help describes. */
 typedef int (*setter)(struct gw_options *options, const char *value);
 
+/* Linux guests carve the window into ranges of this size; a part of one is of no use. */
+#define WINDOW_UNIT (UINT64_C(2) << 20)
+
 /* Numbers of the headers, for the help. */
 #define TEXT_OF(x) #x
 #define TEXT(x)    TEXT_OF(x)
@@ -51,6 +54,27 @@ static int parse_number(const char *value, long min, long max, long *parsed)
 	errno = 0;
 	*parsed = strtol(value, &end, 10);
 	return errno || *end || *parsed < min || *parsed > max ? -EINVAL : 0;
+}
+
+/* A number of bytes, with K, M or G (powers of 1024) behind it. */
+static int parse_size(const char *value, uint64_t max, uint64_t *parsed)
+{
+	static const char units[] = "KMG";
+	unsigned long long number;
+	const char *unit;
+	char *end;
+
+	if (*value < '0' || *value > '9')
+		return -EINVAL;
+	errno = 0;
+	number = strtoull(value, &end, 10);
+	unit = *end ? strchr(units, *end) : NULL;
+	if (errno || (*end && (!unit || end[1])))
+		return -EINVAL;
+	*parsed = number;
+	if (unit && mul_overflows(number, UINT64_C(1) << (10 * (unit - units + 1)), parsed))
+		return -EINVAL;
+	return *parsed > max ? -EINVAL : 0;
 }
 
 static int set_path(const char **path, const char *value)
@@ -126,6 +150,57 @@ static int set_sandbox(struct gw_options *options, const char *value)
 	return r;
 }
 
+static int set_dax(struct gw_options *options, const char *value)
+{
+	static const struct word words[] = {
+		{"never", FS_DAX_NEVER},
+		{"inode", FS_DAX_INODE},
+		{"always", FS_DAX_ALWAYS},
+	};
+	int dax, r = parse_word(words, ARRAY_SIZE(words), value, &dax);
+
+	if (!r)
+		options->dax = (enum fs_dax)dax;
+	return r;
+}
+
+static int set_dax_threshold(struct gw_options *options, const char *value)
+{
+	return parse_size(value, INT64_MAX, &options->dax_threshold);
+}
+
+static int set_dax_window(struct gw_options *options, const char *value)
+{
+	int r = parse_size(value, GW_WINDOW_MAX, &options->dax_window);
+
+	return r == 0 && options->dax_window % WINDOW_UNIT ? -EINVAL : r;
+}
+
+static int set_dax_view(struct gw_options *options, const char *value)
+{
+	static const struct word words[] = {
+		{"auto", GW_VIEW_AUTO},
+		{"direct", GW_VIEW_DIRECT},
+		{"passthrough", GW_VIEW_PASSTHROUGH},
+		{"cached", GW_VIEW_CACHED},
+	};
+	int view, r = parse_word(words, ARRAY_SIZE(words), value, &view);
+
+	if (!r)
+		options->dax_view = (enum gw_dax_view)view;
+	return r;
+}
+
+static int set_dax_dialect(struct gw_options *options, const char *value)
+{
+	options->dialect = NULL;
+	if (strcmp(value, "off") == 0)
+		return 0;
+	/* Nothing on the wire tells the others apart, so only what is negotiated is automatic. */
+	options->dialect = dax_dialect_find(strcmp(value, "auto") == 0 ? "shmem" : value);
+	return options->dialect ? 0 : -EINVAL;
+}
+
 static int set_request_queues(struct gw_options *options, const char *value)
 {
 	long n;
@@ -186,6 +261,17 @@ static const struct option table[] = {
 		set_cache},
 	{"readonly", NULL, NULL, "refuse every change", set_readonly},
 	{"sandbox", "none|chroot", "chroot as root", "confinement; no namespaces yet", set_sandbox},
+	{"dax-window", "SIZE", "0",
+		"offer a DAX window of this size (64M, 1G); 0: none",
+		set_dax_window},
+	{"dax", "never|inode|always", "inode",
+		"files that guests map: none, large ones, all", set_dax},
+	{"dax-threshold", "SIZE", "32K", "smallest file that guests map with --dax inode",
+		set_dax_threshold},
+	{"dax-view", "auto|direct|passthrough|cached", "auto",
+		"what the front-end maps for a file", set_dax_view},
+	{"dax-dialect", "auto|seed|fs-v2|fs-count|shmem|off", "auto",
+		"messages for the window that the front-end knows", set_dax_dialect},
 	{"request-queues", "N", "1",
 		"request queues to announce, 1 to " TEXT(GW_REQUEST_QUEUES_MAX),
 		set_request_queues},
@@ -259,6 +345,36 @@ static bool asks_for_capabilities(int argc, char **argv)
 	return false;
 }
 
+static int check_window(const struct gw_options *options, char *why, size_t size)
+{
+	const char *dialect = options->dialect ? dax_dialect_name(options->dialect) : "off";
+	bool shmem = strcmp(dialect, "shmem") == 0;
+
+	if (options->dax_window == 0 && options->dialect && !shmem) {
+		snprintf(why, size,
+			"--dax-dialect %s needs --dax-window: the size of the "
+			"front-end's window",
+			dialect);
+		return -EINVAL;
+	}
+	if (options->dax_window == 0 || !shmem)
+		return 0;
+	if (options->dax_window & (options->dax_window - 1) ||
+		options->dax_window > GW_SHMEM_WINDOW_MAX) {
+		snprintf(why, size,
+			"--dax-window must be a power of two from 2M to 512M, or the "
+			"front-end cannot have it");
+		return -EINVAL;
+	}
+	if (!options->tag) {
+		snprintf(why, size,
+			"--dax-window needs --tag: a front-end that takes the window "
+			"from us takes the tag from us too");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* What only shows when all options are known. */
 static int check(const struct gw_options *options, char *why, size_t size)
 {
@@ -276,7 +392,7 @@ static int check(const struct gw_options *options, char *why, size_t size)
 			sockets ? "just one" : "where the front-end is");
 		return -EINVAL;
 	}
-	return 0;
+	return check_window(options, why, size);
 }
 
 int gw_options_parse(struct gw_options *options, int argc, char **argv, char *why, size_t size)
@@ -287,6 +403,9 @@ int gw_options_parse(struct gw_options *options, int argc, char **argv, char *wh
 		.fd = -1,
 		.cache = FS_CACHE_AUTO,
 		.request_queues = 1,
+		.dax = FS_DAX_INODE,
+		.dax_threshold = 32 * 1024,
+		.dialect = dax_dialect_find("shmem"),
 		.log_level = LOG_LEVEL_INFO,
 	};
 	if (asks_for_capabilities(argc, argv)) {
@@ -300,7 +419,7 @@ int gw_options_parse(struct gw_options *options, int argc, char **argv, char *wh
 
 static void help_option(FILE *out, const struct option *option)
 {
-	char left[48];
+	char left[64];
 
 	snprintf(left, sizeof(left), "--%s%s%s", option->name, option->argument ? " " : "",
 		option->argument ? option->argument : "");

@@ -39,6 +39,10 @@ static const unsigned int supervisor_capabilities[] = {
 	CAP_DAC_OVERRIDE, /* the socket's directory may be anybody's */
 };
 
+static const unsigned int broker_capabilities[] = {
+	CAP_SYS_ADMIN, /* opening backing ids */
+};
+
 static int change_root(int root_fd)
 {
 	int r;
@@ -119,6 +123,13 @@ int gw_sandbox_enter(enum gw_sandbox sandbox, int root_fd)
 int gw_sandbox_enter_supervisor(void)
 {
 	int r = keep_capabilities(supervisor_capabilities, ARRAY_SIZE(supervisor_capabilities));
+
+	return r ? r : forbid_new_privileges();
+}
+
+int gw_sandbox_enter_broker(void)
+{
+	int r = keep_capabilities(broker_capabilities, ARRAY_SIZE(broker_capabilities));
 
 	return r ? r : forbid_new_privileges();
 }

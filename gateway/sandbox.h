@@ -12,3 +12,6 @@ int gw_sandbox_enter(enum gw_sandbox sandbox, int root_fd);
 
 /* What the supervisor drops: all but the right to remove a socket in any directory. */
 int gw_sandbox_enter_supervisor(void);
+
+/* What the broker drops: all but CAP_SYS_ADMIN (broker.h). */
+int gw_sandbox_enter_broker(void);

@@ -207,6 +207,7 @@ static int serve(struct gw_server *server, int fd)
 		.fs = server->config->fs,
 		.tag = server->config->options->tag,
 		.request_queues = server->config->options->request_queues,
+		.window = server->config->window,
 		.watch = &server->watch,
 		.ctx = server,
 		.ring_stopped = on_ring_stopped,
@@ -321,6 +322,7 @@ static void server_init(struct gw_server *server, const struct gw_server_config 
 	server->listen_io.data = server->backend_io.data = server->meet_timer.data = server;
 	take_signals(server);
 	gw_fault_start(server->loop, on_memory_lost, server);
+	gw_window_start(config->window, server->loop);
 }
 
 enum gw_exit gw_server_run(const struct gw_server_config *config)
@@ -342,6 +344,7 @@ enum gw_exit gw_server_run(const struct gw_server_config *config)
 		ev_run(server.loop, 0);
 
 	disconnect(&server);
+	gw_window_stop(config->window);
 	gw_fault_stop(server.loop);
 	gw_watch_fini(&server.watch);
 	return server.status;

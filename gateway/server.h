@@ -6,11 +6,13 @@
 #include "gateway/endpoint.h"
 #include "gateway/exitcode.h"
 #include "gateway/options.h"
+#include "gateway/window.h"
 
 struct gw_server_config {
 	const struct gw_options *options; /* borrowed */
 	struct gw_endpoint *endpoint;     /* borrowed */
 	struct fs *fs;                    /* borrowed; outlives requests that are stuck */
+	struct gw_window *window;         /* borrowed, as long; NULL: no DAX window */
 };
 
 /*

@@ -17,10 +17,10 @@
 /* Per ring: kick, call and err, once here and once in the connection, and a thread's three. */
 #define FDS_QUEUE 12
 
-static unsigned int fd_budget(unsigned int n_queues)
+static unsigned int fd_budget(unsigned int n_queues, unsigned int n_window)
 {
 	struct rlimit limit;
-	rlim_t own = FDS_OWN + FDS_QUEUE * (rlim_t)n_queues;
+	rlim_t own = FDS_OWN + FDS_QUEUE * (rlim_t)n_queues + n_window;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return 256;
@@ -44,7 +44,8 @@ static void explain(const char *dir, int error)
 		log_error("shared directory", "'%s': %s", dir, strerrordesc_np(error));
 }
 
-int gw_share_open(struct gw_share *share, const char *dir, unsigned int n_queues)
+int gw_share_open(
+	struct gw_share *share, const char *dir, unsigned int n_queues, unsigned int n_window)
 {
 	int r = 0;
 
@@ -54,7 +55,7 @@ int gw_share_open(struct gw_share *share, const char *dir, unsigned int n_queues
 		r = -errno;
 		explain(dir, -r);
 	}
-	share->fd_limit = fd_budget(n_queues);
+	share->fd_limit = fd_budget(n_queues, n_window);
 	return r;
 }
 

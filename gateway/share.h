@@ -10,9 +10,10 @@ struct gw_share {
 
 /*
  * Opens the directory and raises the limit of open files to what is allowed; `n_queues` is how
- * many rings need fds too. -errno: logged, one sentence.
+ * many rings need fds too, `n_window` how many a DAX window needs. -errno: logged, one sentence.
  */
-int gw_share_open(struct gw_share *share, const char *dir, unsigned int n_queues);
+int gw_share_open(
+	struct gw_share *share, const char *dir, unsigned int n_queues, unsigned int n_window);
 
 /* Opens /proc/self/fd: of the process that calls this, so not before a fork. -errno: logged. */
 int gw_share_open_proc(struct gw_share *share);

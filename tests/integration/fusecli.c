@@ -135,7 +135,7 @@ static int fc_open_device(struct fc *fc)
 	int r;
 
 	r = vu_frontend_negotiate(fc->fe, features & ~fc->options.without_features,
-		protocol & ~fc->options.without_protocol);
+		(protocol | fc->options.with_protocol) & ~fc->options.without_protocol);
 	if (r < 0)
 		return r;
 	r = vu_frontend_add_memory(fc->fe, FC_MEMORY_BASE, size);

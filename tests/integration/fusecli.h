@@ -42,6 +42,7 @@ struct fc_options {
 	uint32_t room;               /* payload bytes a slot, default 1 MiB */
 	uint64_t without_features;   /* virtio features not to ask for */
 	uint64_t without_protocol;   /* protocol features not to ask for */
+	uint64_t with_protocol;      /* and those to ask for besides */
 	bool no_memory_slots;        /* the same for CONFIGURE_MEM_SLOTS, for short */
 };
 

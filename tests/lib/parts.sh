@@ -8,9 +8,10 @@ declare -A about=(
 	[unit]="unit and property tests, gcc with ASan and UBSan (build-asan)"
 	[integration]="a front-end against the gateway, the hostile suites too (build-asan, build)"
 	[clang]="clang, warnings as errors, unit tests under its ASan and UBSan (build-clang)"
-	[threads]="rings, pool and queues under ThreadSanitizer (build-tsan)"
+	[threads]="rings, pool, queues and window under ThreadSanitizer (build-tsan)"
 	[peer]="the integration suite against QEMU's C virtiofsd: checks the harness"
 	[guest]="virtual machines with the directory mounted"
+	[dax]="virtual machines that map its files, on QEMU 11.1"
 	[readme]="what the README tells to type"
 	[sid]="build and tests with libfuse 3.18 in a chroot of Debian sid"
 )
@@ -105,7 +106,7 @@ part_threads()
 	build build-tsan "gcc, ThreadSanitizer" -Dwerror=false -Dbuildtype=debugoptimized \
 		-Db_sanitize=thread || return
 	mapfile -t threaded < <(
-		tests_like build-tsan '.*queue.*|pool|hang|memory|session|io'
+		tests_like build-tsan '.*queue.*|pool|hang|memory|session|io|window_threads'
 	)
 	if setarch -R true 2>/dev/null; then
 		prefix="setarch -R"
@@ -130,6 +131,13 @@ part_guest()
 	tests/guest/run --kernel stock || status=1
 	tests/guest/run --kernel newer "${subset[@]}" || status=1
 	return $status
+}
+
+# The test combines kernels and windows itself: by pairs, or with "long" all with all.
+part_dax()
+{
+	plain || return
+	tests/guest/run dax dax-life
 }
 
 part_readme()

@@ -44,6 +44,11 @@ static void test_defaults(void **state)
 	assert_int_equal(o.cache, FS_CACHE_AUTO);
 	assert_false(o.readonly);
 	assert_int_equal(o.sandbox, GW_SANDBOX_AUTO);
+	assert_int_equal(o.dax, FS_DAX_INODE);
+	assert_int_equal(o.dax_threshold, 32 << 10);
+	assert_int_equal(o.dax_window, 0);
+	assert_ptr_equal(o.dialect, dax_dialect_find("shmem"));
+	assert_int_equal(o.dax_view, GW_VIEW_AUTO);
 	assert_int_equal(o.request_queues, 1);
 	assert_false(o.keep_listening);
 	assert_int_equal(o.log_level, LOG_LEVEL_INFO);
@@ -73,6 +78,30 @@ static void test_both_spellings(void **state)
 	assert_string_equal(o.connect, "/tmp/s");
 	assert_int_equal(o.sandbox, GW_SANDBOX_CHROOT);
 	assert_int_equal(o.cache, FS_CACHE_ALWAYS);
+}
+
+static void test_window(void **state)
+{
+	struct gw_options o;
+
+	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--tag=t", "--dax-window=128M",
+				 "--dax", "always", "--dax-threshold", "0", "--dax-view=cached"),
+		0);
+	assert_int_equal(o.dax_window, 128 << 20);
+	assert_int_equal(o.dax, FS_DAX_ALWAYS);
+	assert_int_equal(o.dax_threshold, 0);
+	assert_int_equal(o.dax_view, GW_VIEW_CACHED);
+
+	/* The other front-ends' windows have other sizes, and they have a tag of their own. */
+	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--dax-window=6M",
+				 "--dax-dialect=fs-v2", "--dax-threshold=5000"),
+		0);
+	assert_int_equal(o.dax_window, 6 << 20);
+	assert_int_equal(o.dax_threshold, 5000);
+	assert_string_equal(dax_dialect_name(o.dialect), "fs-v2");
+
+	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--dax-dialect=off"), 0);
+	assert_null(o.dialect);
 }
 
 /* Each is refused with one line that names what is wrong. */
@@ -107,6 +136,21 @@ static void test_refused(void **state)
 		{ { "--log-level", "loud" }, "error|warn|info|debug|off" },
 		{ { "--readonly=yes" }, "no value" },
 		{ { "--tag=" }, "--tag" },
+		{ { "--dax", "often" }, "never|inode|always" },
+		{ { "--dax-view", "wide" }, "auto|direct|passthrough|cached" },
+		{ { "--dax-dialect", "c1" }, "auto|seed|fs-v2|fs-count|shmem|off" },
+		{ { "--dax-window", "128T" }, "--dax-window" },
+		{ { "--dax-window", "-2M" }, "--dax-window" },
+		{ { "--dax-window", "2Mx" }, "--dax-window" },
+		{ { "--dax-window", "3M" }, "--dax-window" },
+		{ { "--dax-window", "18446744073709551616" }, "--dax-window" },
+		{ { "--dax-window", "18014398509481984K" }, "--dax-window" },
+		{ { "--dax-threshold", "" }, "--dax-threshold" },
+		{ { "--dax-threshold", "8E" }, "--dax-threshold" },
+		{ { "--shared-dir=/a", "--fd=3", "--dax-dialect=seed" }, "--dax-window" },
+		{ { "--shared-dir=/a", "--fd=3", "--dax-window=4M" }, "--tag" },
+		{ { "--shared-dir=/a", "--fd=3", "--tag=t", "--dax-window=6M" }, "power of two" },
+		{ { "--shared-dir=/a", "--fd=3", "--tag=t", "--dax-window=1G" }, "512M" },
 		{ { "--tag=0123456789012345678901234567890123456" }, "36" },
 	};
 
@@ -156,7 +200,8 @@ static char *printed(void (*print)(FILE *out))
 static void test_printed(void **state)
 {
 	static const char *const names[] = { "shared-dir", "socket-path", "fd", "connect", "tag",
-		"cache", "readonly", "sandbox", "request-queues", "keep-listening", "log-level",
+		"cache", "readonly", "sandbox", "dax-window", "dax", "dax-threshold", "dax-view",
+		"dax-dialect", "request-queues", "keep-listening", "log-level",
 		"print-capabilities", "version", "help" };
 	char *text = printed(gw_options_help);
 
@@ -190,16 +235,18 @@ static void test_words_of_help(void **state)
 		char name[32], words[64], option[100];
 		struct gw_options o;
 
-		if (sscanf(line, " --%31s %63[a-z|]", name, words) != 2 || !strchr(words, '|'))
+		if (sscanf(line, " --%31s %63[a-z0-9|-]", name, words) != 2 || !strchr(words, '|'))
 			continue;
 		for (char *word = strtok_r(words, "|", &word_end); word;
 			word = strtok_r(NULL, "|", &word_end)) {
 			snprintf(option, sizeof(option), "--%s=%s", name, word);
-			assert_int_equal(PARSE(&o, "--shared-dir=/", "--fd=0", option), 0);
+			assert_int_equal(PARSE(&o, "--shared-dir=/", "--fd=0", "--tag=t",
+						 "--dax-window=2M", option),
+				0);
 			n++;
 		}
 	}
-	assert_int_equal(n, 4 + 2 + 5); /* cache, sandbox, log-level */
+	assert_int_equal(n, 4 + 2 + 3 + 4 + 6 + 5); /* cache, sandbox, dax, view, dialect, log */
 	free(text);
 }
 
@@ -208,6 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_both_spellings),
+		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_tag_of_36_bytes),
 		cmocka_unit_test(test_actions),

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * virtiofs-frontend's window tester against the gateway: every dialect, both socket directions,
+ * every fault, and what it says when there is no window.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/integration/harness.h"
+
+#define WINDOW "64M"
+
+/* Seconds that a run may take on a slow machine, under a sanitizer. */
+#define RUN_LIMIT 150
+
+/* The view is the service's own choice: the fs dialects map files themselves, shmem a mount's. */
+#define OPTIONS(name, dialect)                                                                     \
+	static const char *const name##_extra[] = {                                                \
+		"--dax-window", WINDOW, "--dax-dialect", dialect, NULL};                           \
+	static struct it_options name = {                                                          \
+		.be = {.extra = name##_extra, .tag = "tool"}, .no_client = true}
+
+OPTIONS(seed, "seed");
+OPTIONS(fs_v2, "fs-v2");
+OPTIONS(fs_count, "fs-count");
+OPTIONS(shmem, "shmem");
+
+static struct it_options connecting = {
+	.be = {.socket = BE_CONNECT, .extra = shmem_extra, .tag = "tool"},
+	.no_client = true,
+	.bad_exit_fine = true,
+};
+static struct it_options none = {.no_client = true};
+
+/* The exit status of `virtiofs-frontend dax VERB ...`. */
+static int tool(const struct it *it, const char *verb, const char *dialect, const char *name,
+	const char *value)
+{
+	const char *program = getenv("FRONTEND");
+	bool connects = it->be.listens;
+	const char *const args[] = {"virtiofs-frontend", "dax", verb,
+		connects ? "--connect" : "--listen", it->be.sock, "--dialect", dialect, "--window",
+		WINDOW, name, value, NULL};
+	int status;
+	pid_t pid;
+
+	assert_non_null(program);
+	alarm(RUN_LIMIT);
+	fflush(stdout);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		execv(program, (char *const *)(uintptr_t)args);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static const char *count(void)
+{
+	const char *wanted = getenv("DAX_COUNT");
+
+	return wanted ? wanted : "100000";
+}
+
+static void verify_seed(void **state)
+{
+	assert_int_equal(tool(*state, "verify", "seed", "--count", count()), 0);
+}
+
+static void verify_fs_v2(void **state)
+{
+	assert_int_equal(tool(*state, "verify", "fs-v2", "--count", count()), 0);
+}
+
+static void verify_fs_count(void **state)
+{
+	assert_int_equal(tool(*state, "verify", "fs-count", "--count", count()), 0);
+}
+
+static void verify_shmem(void **state)
+{
+	assert_int_equal(tool(*state, "verify", "shmem", "--count", count()), 0);
+}
+
+static void verify_with_a_back_end_that_connects(void **state)
+{
+	assert_int_equal(tool(*state, "verify", "shmem", "--count", "1000"), 0);
+}
+
+static void storm_is_weathered(void **state)
+{
+	assert_int_equal(tool(*state, "storm", "fs-v2", "--seconds", "2"), 0);
+}
+
+static void a_refused_mapping_hurts_itself(void **state)
+{
+	assert_int_equal(tool(*state, "fault", "fs-v2", "--fault", "refuse"), 0);
+}
+
+static void a_refused_mapping_of_shmem_hurts_itself(void **state)
+{
+	assert_int_equal(tool(*state, "fault", "shmem", "--fault", "refuse"), 0);
+}
+
+static void a_late_answer_blocks_nobody(void **state)
+{
+	assert_int_equal(tool(*state, "fault", "fs-v2", "--fault", "delay"), 0);
+}
+
+static void a_late_answer_of_shmem_blocks_nobody(void **state)
+{
+	assert_int_equal(tool(*state, "fault", "shmem", "--fault", "delay"), 0);
+}
+
+static void a_late_region_is_waited_for(void **state)
+{
+	assert_int_equal(tool(*state, "fault", "shmem", "--fault", "ack-late-region"), 0);
+}
+
+static void no_answer_costs_the_request(void **state)
+{
+	assert_int_equal(tool(*state, "fault", "fs-v2", "--fault", "drop"), 0);
+}
+
+static void a_short_answer_costs_the_window(void **state)
+{
+	assert_int_equal(tool(*state, "fault", "shmem", "--fault", "short"), 0);
+}
+
+static void a_dead_channel_costs_the_window(void **state)
+{
+	assert_int_equal(tool(*state, "fault", "shmem", "--fault", "die"), 0);
+}
+
+static void no_window_is_said(void **state)
+{
+	assert_int_equal(tool(*state, "verify", "shmem", "--count", "0"), 3);
+}
+
+static void usage_is_said(void **state)
+{
+	assert_int_equal(tool(*state, "fault", "fs-v2", "--fault", "ack-late-region"), 2);
+	assert_int_equal(tool(*state, "fault", "fs-v2", "--fault", "none"), 2);
+	assert_int_equal(tool(*state, "fault", "fs-v2", "--count", "1"), 2);
+	assert_int_equal(tool(*state, "dance", "fs-v2", "--count", "1"), 2);
+	assert_int_equal(tool(*state, "verify", "fs-v3", "--count", "1"), 2);
+	assert_int_equal(tool(*state, "storm", "fs-v2", "--depth", "65"), 2);
+	assert_int_equal(tool(*state, "storm", "fs-v2", "--seconds", "-1"), 2);
+}
+
+static const struct it_difference differences[] = {
+	{"verify_seed", "it has no window"},
+	{"verify_fs_v2", "it has no window"},
+	{"verify_fs_count", "it has no window"},
+	{"verify_shmem", "it has no window"},
+	{"verify_with_a_back_end_that_connects", "it has no window"},
+	{"storm_is_weathered", "it has no window"},
+	{"a_refused_mapping_hurts_itself", "it has no window"},
+	{"a_refused_mapping_of_shmem_hurts_itself", "it has no window"},
+	{"a_late_answer_blocks_nobody", "it has no window"},
+	{"a_late_answer_of_shmem_blocks_nobody", "it has no window"},
+	{"a_late_region_is_waited_for", "it has no window"},
+	{"no_answer_costs_the_request", "it has no window"},
+	{"a_short_answer_costs_the_window", "it has no window"},
+	{"a_dead_channel_costs_the_window", "it has no window"},
+	{"no_window_is_said", "the tool's words, not the back-end's"},
+	{"usage_is_said", "the tool's words, not the back-end's"},
+};
+
+static const struct CMUnitTest tests[] = {
+	IT_TEST_WITH(verify_seed, seed),
+	IT_TEST_WITH(verify_fs_v2, fs_v2),
+	IT_TEST_WITH(verify_fs_count, fs_count),
+	IT_TEST_WITH(verify_shmem, shmem),
+	IT_TEST_WITH(verify_with_a_back_end_that_connects, connecting),
+	IT_TEST_WITH(storm_is_weathered, fs_v2),
+	IT_TEST_WITH(a_refused_mapping_hurts_itself, fs_v2),
+	IT_TEST_WITH(a_refused_mapping_of_shmem_hurts_itself, shmem),
+	IT_TEST_WITH(a_late_answer_blocks_nobody, fs_v2),
+	IT_TEST_WITH(a_late_answer_of_shmem_blocks_nobody, shmem),
+	IT_TEST_WITH(a_late_region_is_waited_for, shmem),
+	IT_TEST_WITH(no_answer_costs_the_request, fs_v2),
+	IT_TEST_WITH(a_short_answer_costs_the_window, shmem),
+	IT_TEST_WITH(a_dead_channel_costs_the_window, shmem),
+	IT_TEST_WITH(no_window_is_said, none),
+	IT_TEST_WITH(usage_is_said, none),
+};
+
+IT_MAIN("dax_tool", tests, differences)
