@@ -71,9 +71,9 @@ static inline void submit(void *fs, struct fs_io *io)
 	vu_iov_read(&req, &order, 1);
 	switch (order) {
 	case PARK:
-		io->park(io);
-		/* fall through */
 	case DEFER:
+		if (order == PARK)
+			io->park(io);
 		pthread_mutex_lock(&f->lock);
 		f->deferred[f->n_deferred++] = io;
 		atomic_fetch_add(&f->n_seen, 1);
