@@ -105,6 +105,19 @@ as_nobody()
 	setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=-all "$@"
 }
 
+# What is written from a mapping, and read into one: the buffers lie in the window.
+test_buffers()
+{
+	"$TOOL" fill "$SHARE/mapped" 11 1000000
+	dax_start buffer 16M --dax-threshold 32K
+	check "dax-life: O_DIRECT from a mapping and into one" guest buffer \
+		'guest-tool daxbuffer /mnt/mapped /mnt/plain 12'
+	check "dax-life: the host has what was written from it" \
+		"$TOOL" verify "$SHARE/plain" 12 16384
+	dax_stop buffer
+	dax_counted buffer
+}
+
 test_user()
 {
 	if ! as_nobody test -x "$GUEST_QEMU"; then
@@ -188,6 +201,7 @@ test_stop
 test_again
 dax_stop a
 dax_counted a
+test_buffers
 test_user
 test_unprivileged
 test_readonly

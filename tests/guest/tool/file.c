@@ -287,3 +287,32 @@ int cmd_as(int argc, char **argv)
 	execvp(argv[3], argv + 3);
 	die(errno, "run %s", argv[3]);
 }
+
+/*
+ * Buffers that lie in the window: what the file system is given to write, and to read to, is the
+ * mapping of a DAX file. PLAIN is small enough to be none itself.
+ */
+int cmd_daxbuffer(int argc, char **argv)
+{
+	enum { MAP = 256 << 10, PART = 16 << 10, TO = 64 << 10 };
+	uint64_t seed = number(argv[2]);
+	static unsigned char want[PART];
+	int file = open_file(argv[0], O_RDWR);
+	int plain = open_file(argv[1], O_CREAT | O_TRUNC | O_RDWR | O_DIRECT);
+	unsigned char *map = mmap(NULL, MAP, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+
+	(void)argc;
+	if (map == MAP_FAILED)
+		die(errno, "mmap %s", argv[0]);
+	pattern(seed, 0, map, PART);
+	full_pwrite(plain, map, PART, 0, argv[1]);
+	memset(map + TO, 0, PART);
+	full_pread(plain, map + TO, PART, 0, argv[1]);
+	pattern(seed, 0, want, PART);
+	if (memcmp(map + TO, want, PART) != 0)
+		die(0, "%s: what came into the window is not what went out of it", argv[1]);
+	munmap(map, MAP);
+	close_file(plain, argv[1]);
+	close_file(file, argv[0]);
+	return 0;
+}

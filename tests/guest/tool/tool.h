@@ -66,3 +66,4 @@ int cmd_daxops(int argc, char **argv);
 int cmd_daxhost(int argc, char **argv);
 int cmd_daxsum(int argc, char **argv);
 int cmd_daxtail(int argc, char **argv);
+int cmd_daxbuffer(int argc, char **argv);
