@@ -11,6 +11,7 @@
 
 #include "dax/dialect.h"
 #include "tests/integration/harness.h"
+#include "vhostuser/fd.h"
 
 #define ROOT   FUSE_ROOT_ID
 #define PAGE   UINT64_C(4096)
@@ -37,6 +38,10 @@ WITH(with_fs_v2, fs_v2, CHANNEL, .no_memory_slots = false);
 WITH(with_seed, seed, CHANNEL, .no_memory_slots = true);
 /* Without CONFIGURE_MEM_SLOTS mappings do not come back as memory: as crosvm does it. */
 WITH(with_shmem, shmem, CHANNEL | VU_BIT(VU_PROTOCOL_F_SHMEM), .no_memory_slots = true);
+
+/* With it they come back as memory, as QEMU does it; the view is the service's own choice then. */
+static const char *const shmem_qemu[] = {"--dax-window=64M", "--tag=t", NULL};
+WITH(with_regions, shmem_qemu, CHANNEL | VU_BIT(VU_PROTOCOL_F_SHMEM), .no_memory_slots = false);
 
 struct window {
 	struct it *it;
@@ -144,7 +149,8 @@ static bool has_message(const struct window *w, int timeout_ms)
 	return poll(&poll_fd, 1, timeout_ms) == 1;
 }
 
-static struct message receive(struct window *w)
+/* *fd: the file that came with it, or -1; NULL: closed. */
+static struct message receive_with(struct window *w, int *fd)
 {
 	uint8_t payload[DAX_PAYLOAD_MAX];
 	struct vu_fds fds = {0};
@@ -159,8 +165,15 @@ static struct message receive(struct window *w)
 	assert_int_equal(
 		dax_decode(w->dialect, m.header.request, payload, size, &m.op, m.entries, &m.n), 0);
 	assert_int_equal(fds.n, m.op == DAX_OP_MAP ? 1 : 0);
+	if (fd)
+		*fd = fds_take(&fds, 0);
 	fds_close(&fds);
 	return m;
+}
+
+static struct message receive(struct window *w)
+{
+	return receive_with(w, NULL);
 }
 
 static void answer(struct window *w, const struct message *m, uint64_t value)
@@ -454,6 +467,83 @@ static void test_hostile_maps(void **state)
 	it_assert_alive(w.it->q);
 }
 
+#define WINDOW_GPA (UINT64_C(1) << 40)
+
+/* A mapping that came back as memory, of a file that is cut to nothing then. */
+static void share_and_truncate(struct window *w)
+{
+	struct fc_req *req = send_map(w, 0, RANGE);
+	CLEANUP_FD int fd = -1;
+	struct message m = receive_with(w, &fd);
+	const struct vu_mem_region region = {
+		.gpa = WINDOW_GPA,
+		.size = RANGE,
+		.user_addr = UINT64_C(1) << 41,
+		.mmap_offset = m.entries[0].fd_offset,
+	};
+
+	answer(w, &m, 0);
+	/* Not before the memory is there. */
+	assert_int_equal(fc_wait(req, 200, NULL), FC_TIMEOUT);
+	assert_int_equal(
+		vu_frontend_send_region(w->it->fc->fe, VU_ADD_MEM_REG, &region, fd, true), 0);
+	assert_int_equal(vu_frontend_take_ack(w->it->fc->fe, VU_ADD_MEM_REG), 0);
+	assert_int_equal(fc_wait(req, FC_WAIT_MS, NULL), 0);
+	assert_int_equal(truncate(it_path(w->it, "f"), 0), 0);
+}
+
+/*
+ * Requests, their answers and data in a window whose file is gone: touched by the processor that
+ * would be SIGBUS. An error or silence, and the process lives.
+ */
+static void test_window_that_is_gone(void **state)
+{
+	struct window w = open_window(state, "shmem");
+	struct fuse_entry_out entry;
+	struct fuse_open_out file;
+	struct fc_req *req;
+
+	it_file(w.it, "other", "something to read");
+	assert_int_equal(fc_lookup(w.it->q, ROOT, "other", &entry), 0);
+	assert_int_equal(fc_open(w.it->q, entry.nodeid, O_RDWR, &file), 0);
+	share_and_truncate(&w);
+
+	req = fc_slot(w.it->q);
+	assert_non_null(req);
+	const struct vq_buf request[] = {{WINDOW_GPA, 56, false}, {req->rep_gpa, req->room, true}};
+	assert_true(fc_publish(req, request, ARRAY_SIZE(request), false));
+	fc_wait(req, FC_WAIT_MS, NULL);
+	assert_int_equal(req->used, 0);
+
+	struct {
+		struct fuse_in_header header;
+		struct fuse_read_in in;
+	} read = {.in = {.fh = file.fh, .size = 4096}};
+
+	fc_header(w.it->q, &read.header, FUSE_READ, entry.nodeid, sizeof(read));
+	req = fc_slot(w.it->q);
+	assert_non_null(req);
+	req->unique = read.header.unique;
+	memcpy(req->req, &read, sizeof(read));
+	const struct vq_buf reply[] = {
+		{req->req_gpa, sizeof(read), false}, {WINDOW_GPA, 4096, true}};
+	assert_true(fc_publish(req, reply, ARRAY_SIZE(reply), false));
+	fc_wait(req, FC_WAIT_MS, NULL);
+	assert_int_equal(req->used, 0);
+
+	fc_header(w.it->q, &read.header, FUSE_READ, entry.nodeid, sizeof(read));
+	req = fc_slot(w.it->q);
+	assert_non_null(req);
+	req->unique = read.header.unique;
+	memcpy(req->req, &read, sizeof(read));
+	req->room = sizeof(struct fuse_out_header) + 4096;
+	const struct vq_buf data[] = {{req->req_gpa, sizeof(read), false},
+		{req->rep_gpa, sizeof(struct fuse_out_header), true}, {WINDOW_GPA, 4096, true}};
+	assert_true(fc_publish(req, data, ARRAY_SIZE(data), false));
+	assert_int_equal(fc_wait(req, FC_WAIT_MS, NULL), -EFAULT);
+	it_assert_alive(w.it->q);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -467,6 +557,7 @@ int main(int argc, char **argv)
 		IT_TEST_WITH(test_session_end, with_fs_v2),
 		IT_TEST_WITH(test_shmem_session_end, with_shmem),
 		IT_TEST_WITH(test_hostile_maps, with_fs_v2),
+		IT_TEST_WITH(test_window_that_is_gone, with_regions),
 	};
 	static const struct it_difference differences[] = {
 #define DIFFERENT(test) {#test, "the C virtiofsd has no DAX window"}
@@ -480,6 +571,7 @@ int main(int argc, char **argv)
 		DIFFERENT(test_session_end),
 		DIFFERENT(test_shmem_session_end),
 		DIFFERENT(test_hostile_maps),
+		DIFFERENT(test_window_that_is_gone),
 	};
 
 	return it_main(argc, argv, "window", tests, ARRAY_SIZE(tests), differences,
