@@ -34,7 +34,7 @@ static const struct command {
 	{"daxops", 3, cmd_daxops, "DIR COUNT SEED [host]: random work on files, and a model"},
 	{"daxhost", 2, cmd_daxhost, "DIR SEED: the host's part of daxops, until that is done"},
 	{"daxsum", 1, cmd_daxsum, "DIR: size and hash of each of daxops' files"},
-	{"daxbuffer", 3, cmd_daxbuffer, "FILE PLAIN SEED: O_DIRECT of PLAIN from and to mapped FILE"},
+	{"daxbuffer", 3, cmd_daxbuffer, "FILE PLAIN SEED: O_DIRECT of PLAIN, FILE mapped"},
 	{"daxtail", 3, cmd_daxtail, "FILE 0|1 ROUNDS: two take turns in a mapped tail page"},
 };
 
