@@ -98,8 +98,9 @@ static enum gw_exit serve(const struct gw_options *options, struct gw_endpoint *
 	enum gw_exit status;
 
 	if (service_new(&service, options, share)) {
+		status = service.pool ? GW_EXIT_CONFIG : GW_EXIT_INTERNAL;
 		service_free(&service);
-		return service.pool ? GW_EXIT_CONFIG : GW_EXIT_INTERNAL;
+		return status;
 	}
 	server.fs = service.fs;
 	server.window = service.window;
@@ -118,7 +119,7 @@ static int prepare_view(const struct gw_options *options, struct gw_view **view)
 	enum gw_dax_view kind = options->dax_view;
 
 	*view = NULL;
-	if (!options->dialect || options->dax_window == 0 || options->dax == FS_DAX_NEVER)
+	if (!gw_window_wanted(options) || options->dax == FS_DAX_NEVER)
 		return 0;
 	/* Those front-ends map past a file's end. */
 	if (kind == GW_VIEW_AUTO && options->dialect != dax_dialect_find("shmem"))

@@ -117,17 +117,16 @@ static bool is_shmem(const struct gw_options *options)
 	return options->dialect == dax_dialect_find("shmem");
 }
 
-static bool wanted(const struct gw_options *options)
+bool gw_window_wanted(const struct gw_options *options)
 {
 	return options->dialect && options->dax_window > 0;
 }
 
 unsigned int gw_window_fds(const struct gw_options *options)
 {
-	if (!wanted(options))
+	if (!gw_window_wanted(options))
 		return 0;
-	/* Linux guests map ranges of one size. Elsewhere an fd goes when its message is answered.
-	 */
+	/* Linux guests map ranges of one size; elsewhere an fd goes with its message's answer. */
 	return is_shmem(options) ? (unsigned int)(FDS_MAP * options->dax_window / RANGE) : FDS_FS;
 }
 
@@ -143,7 +142,7 @@ int gw_window_new(const struct gw_options *options, struct gw_window **made)
 	int r;
 
 	*made = NULL;
-	if (!wanted(options))
+	if (!gw_window_wanted(options))
 		return 0;
 	window = calloc(1, sizeof(*window));
 	if (!window)

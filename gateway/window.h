@@ -24,6 +24,9 @@ struct gw_window;
  */
 int gw_window_new(const struct gw_options *options, struct gw_window **window);
 
+/* True when the options ask for a window. */
+bool gw_window_wanted(const struct gw_options *options);
+
 /* File descriptors that the window may hold open, about; 0 without one. */
 unsigned int gw_window_fds(const struct gw_options *options);
 
