@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the command line is made of: rows of one table (option_table.c), each with the function
+ * that takes its value, and functions for the usual kinds of value (option_value.c). Only
+ * options.c, which goes through the table, and the table itself include this.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/options.h"
+
+struct gw_option;
+
+/*
+ * Takes a value into *options. `value` is NULL for an option that takes none, and for one whose
+ * value is optional and was left out. Returns 0, or -EINVAL when the value is not one that the
+ * option's help describes.
+ */
+typedef int (*gw_option_set)(
+	const struct gw_option *option, struct gw_options *options, const char *value);
+
+/* A word that an option takes as its value, and what it stands for. */
+struct gw_word {
+	const char *name;
+	int value;
+};
+
+struct gw_option {
+	const char *name;
+	const char *argument; /* as --help calls it; NULL: takes none; "[=...]": may be left out */
+	const char *standard; /* the default, as --help says it; NULL: none */
+	const char *help;
+	gw_option_set set;
+	size_t offset;               /* in struct gw_options, of the field that `set` changes */
+	const struct gw_word *words; /* for gw_set_word; ended by a NULL name */
+	uint64_t min, max;           /* for gw_set_number and gw_set_size */
+};
+
+/* The table; ended by a NULL name. */
+extern const struct gw_option gw_option_table[];
+
+/* bool: true. Takes no value. */
+int gw_set_flag(const struct gw_option *option, struct gw_options *options, const char *value);
+/* const char *: a string that is not empty, borrowed. */
+int gw_set_string(const struct gw_option *option, struct gw_options *options, const char *value);
+/* An enum: one of the row's words. */
+int gw_set_word(const struct gw_option *option, struct gw_options *options, const char *value);
+/* int or unsigned int: a decimal number from the row's min to its max. */
+int gw_set_number(const struct gw_option *option, struct gw_options *options, const char *value);
+/* uint64_t: a number of bytes, with K, M or G (powers of 1024) behind it, a multiple of the row's
+ * min if that is not 0, up to its max. */
+int gw_set_size(const struct gw_option *option, struct gw_options *options, const char *value);

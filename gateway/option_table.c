@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The table of options. README's is compared with it by a test. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "gateway/option.h"
+#include "vhostuser/checked.h"
+#include "vhostuser/log.h"
+
+/* Linux guests carve the window into ranges of this size; a part of one is of no use. */
+#define WINDOW_UNIT (UINT64_C(2) << 20)
+
+/* Numbers of the headers, for the help. */
+#define TEXT_OF(x) #x
+#define TEXT(x)    TEXT_OF(x)
+
+static const struct gw_word cache_words[] = {
+	{"never", FS_CACHE_NEVER},
+	{"metadata", FS_CACHE_METADATA},
+	{"auto", FS_CACHE_AUTO},
+	{"always", FS_CACHE_ALWAYS},
+	{NULL},
+};
+
+static const struct gw_word sandbox_words[] = {
+	{"none", GW_SANDBOX_NONE},
+	{"chroot", GW_SANDBOX_CHROOT},
+	{NULL},
+};
+
+static const struct gw_word dax_words[] = {
+	{"never", FS_DAX_NEVER},
+	{"inode", FS_DAX_INODE},
+	{"always", FS_DAX_ALWAYS},
+	{NULL},
+};
+
+static const struct gw_word view_words[] = {
+	{"auto", GW_VIEW_AUTO},
+	{"direct", GW_VIEW_DIRECT},
+	{"passthrough", GW_VIEW_PASSTHROUGH},
+	{"cached", GW_VIEW_CACHED},
+	{NULL},
+};
+
+static int set_tag(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	return strlen(value) <= GW_TAG_MAX ? gw_set_string(option, options, value) : -EINVAL;
+}
+
+static int set_dialect(
+	const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	options->dialect = NULL;
+	if (strcmp(value, "off") == 0)
+		return 0;
+	/* Nothing on the wire tells the others apart, so only what is negotiated is automatic. */
+	options->dialect = dax_dialect_find(strcmp(value, "auto") == 0 ? "shmem" : value);
+	return options->dialect ? 0 : -EINVAL;
+}
+
+static int set_log_level(
+	const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	enum log_level level;
+	int r = vu_log_level_parse(value, &level);
+
+	if (!r)
+		options->log_level = (int)level;
+	return r;
+}
+
+/* What to do instead of serving: the row's min says it. */
+static int set_action(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	options->action = (enum gw_action)option->min;
+	return 0;
+}
+
+#define FLAG(field)             gw_set_flag, offsetof(struct gw_options, field)
+#define STRING(field)           gw_set_string, offsetof(struct gw_options, field)
+#define WORD(field, words)      gw_set_word, offsetof(struct gw_options, field), words
+#define NUMBER(field, min, max) gw_set_number, offsetof(struct gw_options, field), NULL, min, max
+#define SIZE(field, unit, max)  gw_set_size, offsetof(struct gw_options, field), NULL, unit, max
+#define ACTION(action)          set_action, 0, NULL, action
+
+/* clang-format off */
+const struct gw_option gw_option_table[] = {
+	{"shared-dir", "DIR", NULL, "the directory that guests see", STRING(shared_dir)},
+	{"socket-path", "SOCKET", NULL, "listen for the front-end on this UNIX socket",
+		STRING(socket_path)},
+	{"fd", "N", NULL, "use this inherited socket, listening or connected",
+		NUMBER(fd, 0, INT_MAX)},
+	{"connect", "SOCKET", NULL, "connect to a front-end that listens, retrying until it does",
+		STRING(connect)},
+	{"tag", "TAG", NULL,
+		"what guests mount by, " TEXT(GW_TAG_MAX) " bytes at most; "
+		"for front-ends without one",
+		set_tag, offsetof(struct gw_options, tag)},
+	{"cache", "never|metadata|auto|always", "auto", "what guests may cache and how long",
+		WORD(cache, cache_words)},
+	{"readonly", NULL, NULL, "refuse every change", FLAG(readonly)},
+	{"sandbox", "none|chroot", "chroot as root", "confinement; no namespaces yet",
+		WORD(sandbox, sandbox_words)},
+	{"dax-window", "SIZE", "0",
+		"offer a DAX window of this size (64M, 1G); 0: none",
+		SIZE(dax_window, WINDOW_UNIT, GW_WINDOW_MAX)},
+	{"dax", "never|inode|always", "inode",
+		"files that guests map: none, large ones, all", WORD(dax, dax_words)},
+	{"dax-threshold", "SIZE", "32K", "smallest file that guests map with --dax inode",
+		SIZE(dax_threshold, 0, INT64_MAX)},
+	{"dax-view", "auto|direct|passthrough|cached", "auto",
+		"what the front-end maps for a file", WORD(dax_view, view_words)},
+	{"dax-dialect", "auto|seed|fs-v2|fs-count|shmem|off", "auto",
+		"messages for the window that the front-end knows", set_dialect},
+	{"request-queues", "N", "1",
+		"request queues to announce, 1 to " TEXT(GW_REQUEST_QUEUES_MAX),
+		NUMBER(request_queues, 1, GW_REQUEST_QUEUES_MAX)},
+	{"keep-listening", NULL, NULL, "serve the next front-end when one leaves",
+		FLAG(keep_listening)},
+	{"log-level", "error|warn|info|debug|off", "info", "how much goes to standard error",
+		set_log_level},
+	{"print-capabilities", NULL, NULL, "print what management tools ask for as JSON, and exit",
+		ACTION(GW_CAPABILITIES)},
+	{"version", NULL, NULL, "print the version, and exit", ACTION(GW_SHOW_VERSION)},
+	{"help", NULL, NULL, "print this, and exit", ACTION(GW_HELP)},
+	{NULL},
+};
+/* clang-format on */

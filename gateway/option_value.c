@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The usual kinds of value that an option takes. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/option.h"
+#include "vhostuser/checked.h"
+
+static void *field(const struct gw_option *option, struct gw_options *options)
+{
+	return (char *)options + option->offset;
+}
+
+int gw_set_flag(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	*(bool *)field(option, options) = true;
+	return 0;
+}
+
+int gw_set_string(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	*(const char **)field(option, options) = value;
+	return *value ? 0 : -EINVAL;
+}
+
+int gw_set_word(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	for (const struct gw_word *word = option->words; word->name; word++) {
+		if (strcmp(word->name, value) == 0) {
+			memcpy(field(option, options), &word->value, sizeof(word->value));
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* Digits only: no sign, no space. *end is what follows them. */
+static int parse_digits(const char *value, uint64_t *parsed, char **end)
+{
+	if (*value < '0' || *value > '9')
+		return -EINVAL;
+	errno = 0;
+	*parsed = strtoull(value, end, 10);
+	return errno ? -EINVAL : 0;
+}
+
+int gw_set_number(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	uint64_t number;
+	char *end;
+	int narrow, r = parse_digits(value, &number, &end);
+
+	if (r || *end || number < option->min || number > MIN(option->max, (uint64_t)INT_MAX))
+		return -EINVAL;
+	narrow = (int)number;
+	memcpy(field(option, options), &narrow, sizeof(narrow));
+	return 0;
+}
+
+int gw_set_size(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	static const char units[] = "KMG";
+	uint64_t number;
+	const char *unit;
+	char *end;
+	int r = parse_digits(value, &number, &end);
+
+	if (r)
+		return r;
+	unit = *end ? strchr(units, *end) : NULL;
+	if (*end && (!unit || end[1]))
+		return -EINVAL;
+	if (unit && mul_overflows(number, UINT64_C(1) << (10 * (unit - units + 1)), &number))
+		return -EINVAL;
+	if (number > option->max || (option->min && number % option->min))
+		return -EINVAL;
+	*(uint64_t *)field(option, options) = number;
+	return 0;
+}
