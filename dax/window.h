@@ -115,6 +115,13 @@ void dax_map(struct dax_window *window, uint64_t key, int fd, const struct dax_e
 	struct dax_request *op);
 
 /*
+ * True when `key` is mapped somewhere in [window_offset, +len) and another file could be mapped
+ * there only by unmapping it first (shmem): whoever reads it meanwhile would see nothing.
+ */
+bool dax_window_blinks(
+	struct dax_window *window, uint64_t key, uint64_t window_offset, uint64_t len);
+
+/*
  * Unmaps n ranges {window_offset, len}; the array is copied. A range that is not mapped is no
  * error; a mapping that is cut is split. -EINVAL as above, before anything is unmapped.
  */

@@ -43,6 +43,7 @@ struct gw_window {
 	const struct dax_dialect *dialect;
 	bool shmem;
 	bool direct; /* --dax-view */
+	bool idle;   /* nothing is ever mapped */
 
 	struct ev_loop *loop; /* NULL: not started */
 	ev_async async;
@@ -234,14 +235,21 @@ static void attach_if_agreed(struct gw_window *window)
 		window->channel = NULL;
 		return;
 	}
-	log_info("DAX window", "%" PRIu64 " MiB for the front-end, dialect %s%s",
-		dax_window_size(window->dax) >> 20, dax_dialect_name(window->dialect),
-		regions ? ", mapped memory is shared back" : "");
+	/* Why it is so was said at the start. */
+	if (!window->idle)
+		log_info("DAX window", "%" PRIu64 " MiB for the front-end, dialect %s%s",
+			dax_window_size(window->dax) >> 20, dax_dialect_name(window->dialect),
+			regions ? ", mapped memory is shared back" : "");
 	window->channel = NULL;
 	dax_window_attach(window->dax, channel, regions);
 	dax_window_counters(window->dax, &window->before);
 	window->attached = true;
 	run(window);
+}
+
+void gw_window_set_idle(struct gw_window *window)
+{
+	window->idle = true;
 }
 
 void gw_window_negotiated(struct gw_window *window, uint64_t protocol_features)

@@ -26,6 +26,14 @@ bool dax_window_ready(struct dax_window *window)
 	return window->ready;
 }
 
+bool dax_window_blinks(
+	struct dax_window *window, uint64_t key, uint64_t window_offset, uint64_t len)
+{
+	(void)window_offset;
+	(void)len;
+	return key == window->blinks;
+}
+
 static void end(struct dax_window *window, struct dax_request *op)
 {
 	if (!window->hold) {

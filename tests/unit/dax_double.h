@@ -20,6 +20,7 @@ struct dax_window {
 	bool hold;       /* operations wait for double_finish() */
 	int answer;      /* else they end at once with this */
 	uint64_t io_max; /* dax_io carries no more than this of each */
+	uint64_t blinks; /* the key for which dax_window_blinks() */
 
 	/* What was asked: the last of each. */
 	unsigned int maps, unmaps, unmap_alls, syncs, ios;
