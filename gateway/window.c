@@ -287,11 +287,12 @@ static void log_counters(const struct gw_window *window)
 	log_info("DAX window",
 		"maps=%" PRIu64 " unmaps=%" PRIu64 " map_messages=%" PRIu64
 		" unmap_messages=%" PRIu64 " refused=%" PRIu64 " timed_out=%" PRIu64
-		" in_flight_max=%" PRIu64,
+		" in_flight_max=%" PRIu64 " regions_refused=%" PRIu64,
 		is.maps - was->maps, is.unmaps - was->unmaps,
 		is.messages[DAX_OP_MAP] - was->messages[DAX_OP_MAP],
 		is.messages[DAX_OP_UNMAP] - was->messages[DAX_OP_UNMAP], is.refused - was->refused,
-		is.timed_out - was->timed_out, is.in_flight_max);
+		is.timed_out - was->timed_out, is.in_flight_max,
+		is.regions_refused - was->regions_refused);
 }
 
 void gw_window_disconnect(struct gw_window *window)
@@ -319,6 +320,11 @@ void gw_window_reset(struct gw_window *window)
 {
 	dax_window_reset(window->dax);
 	run(window);
+}
+
+bool gw_window_refuses(struct gw_window *window, const struct dax_region *region)
+{
+	return dax_window_refuses(window->dax, region);
 }
 
 bool gw_window_region(

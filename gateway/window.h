@@ -64,6 +64,9 @@ void gw_window_set_running(struct gw_window *window, bool running);
 /* RESET_DEVICE. */
 void gw_window_reset(struct gw_window *window);
 
+/* See vu_backend_ops.refuses. */
+bool gw_window_refuses(struct gw_window *window, const struct dax_region *region);
+
 /* See vu_backend_ops.is_window. */
 bool gw_window_region(
 	struct gw_window *window, dev_t dev, ino_t ino, uint64_t offset, uint64_t size);

@@ -116,6 +116,24 @@ void dax_io(
 	end(window, op);
 }
 
+bool dax_window_placed(struct dax_window *window)
+{
+	return window->placed;
+}
+
+int dax_window_reach(struct dax_window *window, uint64_t gpa, uint64_t len, struct dax_reach *reach)
+{
+	if (!range_within(gpa, len, sizeof(window->gpa)))
+		return -EFAULT;
+	window->reaches++;
+	*reach = (struct dax_reach){
+		.fd = fcntl(window->reach_fd, F_DUPFD_CLOEXEC, 0),
+		.offset = gpa,
+		.len = MIN(len, window->io_max),
+	};
+	return reach->fd < 0 ? -errno : 0;
+}
+
 enum dax_view_kind dax_view_kind(const struct dax_view *view)
 {
 	return view->kind;
