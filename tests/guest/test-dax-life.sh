@@ -156,10 +156,10 @@ tell()
 	printf '0 %s\n' "$(base64 -w 0 <<<"$2")" >&"${AGENT_IN[$1]}"
 }
 
-# The view's files have numbers for names.
+# The view's files have hexadecimal numbers for names.
 qemu_maps()
 {
-	grep -q -E 'rw-s .* /[0-9]+( \(deleted\))?$' "/proc/${GUEST_PID[$1]}/maps"
+	grep -q -E 'rw-s .* /[0-9a-f]+( \(deleted\))?$' "/proc/${GUEST_PID[$1]}/maps"
 }
 
 test_reset()
