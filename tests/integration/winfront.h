@@ -15,6 +15,8 @@
 #define WF_PAGE  4096u
 #define WF_RANGE (UINT64_C(2) << 20) /* bytes of each file, and of what is mapped of it */
 
+#define WF_WINDOW (UINT64_C(64) << 20)
+
 /* Where the guest and the front-end see the window. */
 #define WF_GPA (UINT64_C(1) << 40)
 #define WF_UVA (UINT64_C(1) << 41)
