@@ -287,12 +287,12 @@ static void log_counters(const struct gw_window *window)
 	log_info("DAX window",
 		"maps=%" PRIu64 " unmaps=%" PRIu64 " map_messages=%" PRIu64
 		" unmap_messages=%" PRIu64 " refused=%" PRIu64 " timed_out=%" PRIu64
-		" in_flight_max=%" PRIu64 " regions_refused=%" PRIu64,
+		" in_flight_max=%" PRIu64 " regions_refused=%" PRIu64 " live=%" PRIu64,
 		is.maps - was->maps, is.unmaps - was->unmaps,
 		is.messages[DAX_OP_MAP] - was->messages[DAX_OP_MAP],
 		is.messages[DAX_OP_UNMAP] - was->messages[DAX_OP_UNMAP], is.refused - was->refused,
 		is.timed_out - was->timed_out, is.in_flight_max,
-		is.regions_refused - was->regions_refused);
+		is.regions_refused - was->regions_refused, is.live);
 }
 
 void gw_window_disconnect(struct gw_window *window)

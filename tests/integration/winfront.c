@@ -114,17 +114,25 @@ void wf_tell(struct wf *w, uint32_t code, const struct vu_mem_region *region, in
 	assert_int_equal(vu_frontend_take_ack(w->it->fc->fe, code), 0);
 }
 
+bool wf_offer(struct wf *w, const struct vu_mem_region *region, int fd)
+{
+	struct vu_frontend *fe = w->it->fc->fe;
+	int r;
+
+	assert_int_equal(vu_frontend_send_region(fe, VU_ADD_MEM_REG, region, fd, true), 0);
+	r = vu_frontend_take_ack(fe, VU_ADD_MEM_REG);
+	assert_true(r == 0 || r == -EREMOTEIO);
+	return r == 0;
+}
+
 /*
  * What a mapping of ours caused is refused (dax/window_region.c), which makes it complete; what
  * comes unasked, as when a device starts, is taken.
  */
 static void share_back(struct wf *w, const struct wf_map *map)
 {
-	assert_int_equal(
-		vu_frontend_send_region(w->it->fc->fe, VU_ADD_MEM_REG, &map->region, map->fd, true),
-		0);
-	assert_int_equal(vu_frontend_take_ack(w->it->fc->fe, VU_ADD_MEM_REG), -EREMOTEIO);
-	wf_tell(w, VU_ADD_MEM_REG, &map->region, map->fd);
+	assert_false(wf_offer(w, &map->region, map->fd));
+	assert_true(wf_offer(w, &map->region, map->fd));
 }
 
 struct wf_map wf_map(struct wf *w, uint64_t at, uint64_t len)

@@ -78,6 +78,9 @@ void wf_drop(struct wf *w, struct wf_map *map);
 /* ADD_MEM_REG or REM_MEM_REG, with its acknowledgement. */
 void wf_tell(struct wf *w, uint32_t code, const struct vu_mem_region *region, int fd);
 
+/* Offers a region by ADD_MEM_REG: true when it is taken, false when it is refused. */
+bool wf_offer(struct wf *w, const struct vu_mem_region *region, int fd);
+
 /* Publishes a chain and waits for it; FS_IO is carried out with the file "mapped" meanwhile. */
 int wf_ask(struct wf *w, struct fc_req *req, const struct vq_buf *bufs, size_t n);
 
