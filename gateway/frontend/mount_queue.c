@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Requests from /dev/fuse into a ring, and their answers back.
+ *
+ * Theory of operation. A request goes into a slot of guest memory, from which the device reads it
+ * and in which it answers. A slot has two halves, each a page and FM_PAYLOAD bytes: the request
+ * ends its first FM_HEAD bytes at the end of the page, so that a WRITE's data begins with the next
+ * one, where O_DIRECT on the other side can have it; an answer's header ends at the end of the
+ * other half's page, for the same reason. Payload is moved by the kernel alone, between the caller
+ * and the slot.
+ *
+ * The slot is the device's as much as ours, so nothing that we decide by is read from it twice: the
+ * head of a request comes into private memory and is copied to the slot, the header of an answer is
+ * copied out, judged, and written to /dev/fuse from the copy.
+ *
+ * The kernel remembers on which open /dev/fuse a request was read, and takes its answer only there:
+ * a request's queue is the one whose thread read it. Slots that were used last are used first
+ * again, so the memory that is touched is that of the most requests at a time.
+ *
+ * The loop takes all answers, then all requests that there is room for, then kicks once, and sleeps
+ * only when both sides had nothing: with EVENT_IDX armed just before. A full ring leaves requests
+ * in the kernel.
+ */
+#include "gateway/frontend/mount_queue.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "gateway/frontend/mount_init.h"
+#include "gateway/frontend/mount_shape.h"
+#include "vhostuser/checked.h"
+#include "vhostuser/clock.h"
+#include "vhostuser/fd.h"
+#include "vhostuser/log.h"
+
+#define PAGE        4096u
+#define HALF        (PAGE + FM_PAYLOAD)
+#define SLOT        (2 * HALF)
+#define DESCRIPTORS 5u
+#define OUT_HEADER  sizeof(struct fuse_out_header)
+
+/* As much is read before the device hears of it, so that both work at the same time. */
+#define BATCH_BYTES (128u * 1024)
+
+/* What the kernel takes for an error in an answer. */
+#define ERROR_MAX 511
+
+struct slot {
+	struct slot *next; /* free */
+	uint8_t *request, *answer;
+	uint64_t request_gpa, answer_gpa;
+	uint64_t unique;
+	uint32_t opcode;
+	uint32_t room; /* for the answer, its header included */
+};
+
+struct fm_queue {
+	struct fm_queue_config config;
+	char name[16];
+	struct slot *free;
+	uint64_t offered;  /* INIT's flags */
+	uint32_t unkicked; /* bytes of requests that the device was not kicked for */
+	enum fm_end end;
+	struct slot slots[];
+};
+
+uint64_t fm_queue_memory(uint16_t slots)
+{
+	return (uint64_t)slots * SLOT;
+}
+
+int fm_queue_new(const struct fm_queue_config *config, struct fm_queue **out)
+{
+	struct fm_queue *queue;
+
+	if (config->slots * DESCRIPTORS > config->ring->num)
+		return -EINVAL;
+	queue = calloc(1, sizeof(*queue) + config->slots * sizeof(queue->slots[0]));
+	if (!queue)
+		return -ENOMEM;
+	queue->config = *config;
+	snprintf(queue->name, sizeof(queue->name), "queue %u", config->index);
+	for (uint16_t i = config->slots; i-- > 0;) {
+		struct slot *slot = &queue->slots[i];
+		uint64_t request = (uint64_t)i * SLOT + PAGE - FM_HEAD;
+		uint64_t answer = (uint64_t)i * SLOT + HALF + PAGE - OUT_HEADER;
+
+		slot->request = config->host + request;
+		slot->request_gpa = config->gpa + request;
+		slot->answer = config->host + answer;
+		slot->answer_gpa = config->gpa + answer;
+		slot->next = queue->free;
+		queue->free = slot;
+	}
+	*out = queue;
+	return 0;
+}
+
+void fm_queue_free(struct fm_queue *queue)
+{
+	free(queue);
+}
+
+static void slot_free(struct fm_queue *queue, struct slot *slot)
+{
+	slot->next = queue->free;
+	queue->free = slot;
+}
+
+/* ---- requests ---- */
+
+/* Publishes the request of `len` bytes that is in the slot. */
+static void publish(struct fm_queue *queue, struct slot *slot, const struct fuse_in_header *header,
+	const struct fm_shape *shape, uint32_t len)
+{
+	uint32_t in = (uint32_t)sizeof(*header);
+	uint32_t args = (shape->data ? MIN(len, (uint32_t)FM_HEAD) : len) - in;
+	uint32_t data = len - in - args;
+	struct vq_buf bufs[DESCRIPTORS];
+	size_t n = 0;
+
+	slot->unique = header->unique;
+	slot->opcode = header->opcode;
+	slot->room = (uint32_t)OUT_HEADER + shape->room;
+	bufs[n++] = (struct vq_buf){slot->request_gpa, in, false};
+	if (args)
+		bufs[n++] = (struct vq_buf){slot->request_gpa + in, args, false};
+	if (data)
+		bufs[n++] = (struct vq_buf){slot->request_gpa + FM_HEAD, data, false};
+	bufs[n++] = (struct vq_buf){slot->answer_gpa, OUT_HEADER, true};
+	if (shape->room)
+		bufs[n++] = (struct vq_buf){slot->answer_gpa + OUT_HEADER, shape->room, true};
+	/* There is room: the ring has as many entries as all slots together need. */
+	(void)vq_driver_add(queue->config.ring, bufs, n, slot);
+	queue->unkicked += len;
+}
+
+static void offer(struct fm_queue *queue, uint8_t *head, uint32_t len)
+{
+	struct fuse_init_in in = {0};
+	/* What is behind the head is reserved. */
+	size_t n = MIN(len, FM_HEAD) - sizeof(struct fuse_in_header);
+
+	memcpy(&in, head + sizeof(struct fuse_in_header), n);
+	queue->offered = fm_init_offer(&in, len - sizeof(struct fuse_in_header));
+	memcpy(head + sizeof(struct fuse_in_header), &in, n);
+}
+
+static void hiprio(struct fm_queue *queue, struct slot *slot, const struct fuse_in_header *header,
+	uint32_t len)
+{
+	int r = fm_hiprio_send(queue->config.hiprio, header, slot->request + sizeof(*header),
+		len - (uint32_t)sizeof(*header));
+
+	slot_free(queue, slot);
+	if (r == 0)
+		return;
+	queue->end = r == -ECANCELED ? FM_STOPPED : FM_BROKEN;
+	if (queue->end == FM_BROKEN)
+		log_error("hiprio queue", "the back-end gave it up (%s)", strerror(-r));
+}
+
+/* A request of `len` bytes, whose head is in private memory and whose rest is in the slot. */
+static void take_request(struct fm_queue *queue, struct slot *slot, uint8_t *head, uint32_t len)
+{
+	struct fuse_in_header header;
+	struct fm_shape shape = fm_shape_of(head);
+
+	memcpy(&header, head, sizeof(header));
+	if (len < sizeof(header) || header.len != len) {
+		log_error(queue->name, "/dev/fuse gave %" PRIu32 " bytes of a request of %" PRIu32,
+			len, header.len);
+		slot_free(queue, slot);
+		queue->end = FM_FAILED;
+		return;
+	}
+	if (header.opcode == FUSE_INIT)
+		offer(queue, head, len);
+	memcpy(slot->request, head, MIN(len, FM_HEAD));
+	if (shape.hiprio)
+		hiprio(queue, slot, &header, len);
+	else
+		publish(queue, slot, &header, &shape, len);
+}
+
+static void read_failed(struct fm_queue *queue, int error)
+{
+	if (error == ENODEV || error == ECONNABORTED) {
+		queue->end = FM_UNMOUNTED;
+		return;
+	}
+	log_error(queue->name, "/dev/fuse cannot be read: %s", strerror(error));
+	queue->end = FM_FAILED;
+}
+
+/* Takes one request off /dev/fuse; false when there is none, or no slot for it. */
+static bool receive(struct fm_queue *queue)
+{
+	uint8_t head[FM_HEAD] = {0};
+	struct slot *slot = queue->free;
+	struct iovec iov[2];
+	ssize_t n;
+
+	if (!slot)
+		return false;
+	iov[0] = (struct iovec){head, sizeof(head)};
+	iov[1] = (struct iovec){slot->request + FM_HEAD, FM_PAYLOAD};
+	n = readv(queue->config.fuse_fd, iov, ARRAY_SIZE(iov));
+	/* ENOENT: the request was given up while it was on its way here. */
+	if (n < 0 && (errno == EINTR || errno == ENOENT))
+		return true;
+	if (n < 0 && errno == EAGAIN)
+		return false;
+	if (n <= 0) {
+		read_failed(queue, n ? errno : ENODEV);
+		return false;
+	}
+	queue->free = slot->next;
+	take_request(queue, slot, head, (uint32_t)n);
+	return queue->end == FM_RUNNING;
+}
+
+/* ---- answers ---- */
+
+static void broken(struct fm_queue *queue, const struct slot *slot, const char *what, int64_t got,
+	int64_t wanted)
+{
+	log_error(queue->name,
+		"the back-end broke the protocol: %s of the answer to request %" PRIu64
+		" (opcode %" PRIu32 ") is %" PRId64 ", not %" PRId64,
+		what, slot->unique, slot->opcode, got, wanted);
+	queue->end = FM_BROKEN;
+}
+
+/* The header of an answer, and how long the device says that it is. */
+static bool judge(struct fm_queue *queue, const struct slot *slot,
+	const struct fuse_out_header *out, uint32_t used)
+{
+	if (used < OUT_HEADER)
+		broken(queue, slot, "the used length", used, OUT_HEADER);
+	else if (used > slot->room)
+		broken(queue, slot, "the used length", used, slot->room);
+	else if (out->len != used)
+		broken(queue, slot, "the length", out->len, used);
+	else if (out->unique != slot->unique)
+		broken(queue, slot, "the unique number", (int64_t)out->unique,
+			(int64_t)slot->unique);
+	else if (out->error > 0 || out->error < -ERROR_MAX)
+		broken(queue, slot, "the error", out->error, 0);
+	else if (out->error && used != OUT_HEADER)
+		broken(queue, slot, "the length with an error", used, OUT_HEADER);
+	return queue->end == FM_RUNNING;
+}
+
+static void deliver(
+	struct fm_queue *queue, const struct slot *slot, struct fuse_out_header *out, uint8_t *body)
+{
+	struct iovec iov[] = {{out, OUT_HEADER}, {body, out->len - OUT_HEADER}};
+	ssize_t n;
+
+	do
+		n = writev(queue->config.fuse_fd, iov, out->len > OUT_HEADER ? 2 : 1);
+	while (n < 0 && errno == EINTR);
+	/* ENOENT: nobody waits for it any more. Others: no connection any more; reading tells. */
+	if (n >= 0 || errno == ENOENT || errno == ENODEV || errno == EPERM || errno == ECONNABORTED)
+		return;
+	queue->end = errno == EINVAL ? FM_BROKEN : FM_FAILED;
+	if (queue->end == FM_BROKEN)
+		log_error(queue->name,
+			"the back-end broke the protocol: the kernel takes no answer of %" PRIu32
+			" bytes to request %" PRIu64 " (opcode %" PRIu32 ")",
+			out->len, slot->unique, slot->opcode);
+	else
+		log_error(queue->name, "/dev/fuse cannot be written: %s", strerror(errno));
+}
+
+static void answer_init(
+	struct fm_queue *queue, const struct slot *slot, struct fuse_out_header *out)
+{
+	struct fuse_init_out init = {0};
+	size_t len = out->len - OUT_HEADER;
+
+	memcpy(&init, slot->answer + OUT_HEADER, len);
+	fm_init_accept(&init, len, queue->offered);
+	deliver(queue, slot, out, (uint8_t *)&init);
+	if (out->error) {
+		log_error(queue->name, "the back-end refused INIT: %s", strerror(-out->error));
+		queue->end = FM_BROKEN;
+	} else {
+		(void)fd_signal(queue->config.ready);
+	}
+}
+
+static void take_answer(struct fm_queue *queue, struct slot *slot, uint32_t used)
+{
+	struct fuse_out_header out;
+
+	memcpy(&out, slot->answer, sizeof(out));
+	if (judge(queue, slot, &out, used)) {
+		if (slot->opcode == FUSE_INIT)
+			answer_init(queue, slot, &out);
+		else
+			deliver(queue, slot, &out, slot->answer + OUT_HEADER);
+	}
+	slot_free(queue, slot);
+}
+
+/* Takes all answers that are there; true when there was one. */
+static bool answers(struct fm_queue *queue)
+{
+	bool some = false;
+	uint32_t used;
+	void *cookie;
+
+	while (queue->end == FM_RUNNING && vq_driver_take(queue->config.ring, &cookie, &used)) {
+		some = true;
+		if (cookie) {
+			take_answer(queue, cookie, used);
+			continue;
+		}
+		log_error(queue->name, "the back-end broke the protocol: it returned a chain that "
+				       "it was not given");
+		queue->end = FM_BROKEN;
+	}
+	return some;
+}
+
+/* ---- the loop ---- */
+
+/* Sleeps until something happens on either side. */
+static void sleep_till_needed(struct fm_queue *queue)
+{
+	struct vq_driver *ring = queue->config.ring;
+	struct pollfd fds[] = {
+		{.fd = queue->config.stop->fd, .events = POLLIN},
+		{.fd = ring->call, .events = POLLIN},
+		{.fd = ring->err, .events = POLLIN},
+		/* A request that there is no room for would keep us awake; its end would not. */
+		{.fd = queue->config.fuse_fd, .events = queue->free ? POLLIN : 0},
+	};
+	uint64_t count;
+
+	if (vq_driver_arm(ring))
+		return;
+	if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+		return;
+	if (fds[1].revents)
+		(void)!read(ring->call, &count, sizeof(count));
+	if (fds[2].revents) {
+		log_error(queue->name, "the back-end gave it up");
+		queue->end = FM_BROKEN;
+	} else if (!queue->free && fds[3].revents) {
+		queue->end = FM_UNMOUNTED;
+	}
+}
+
+enum fm_end fm_queue_run(struct fm_queue *queue)
+{
+	queue->end = FM_RUNNING;
+	while (queue->end == FM_RUNNING) {
+		bool some = answers(queue);
+
+		while (queue->unkicked < BATCH_BYTES && receive(queue))
+			some = true;
+		if (queue->unkicked)
+			vq_driver_kick(queue->config.ring);
+		queue->unkicked = 0;
+		if (queue->end == FM_RUNNING && atomic_load(&queue->config.stop->set)) {
+			(void)answers(queue);
+			queue->end = queue->end == FM_RUNNING ? FM_STOPPED : queue->end;
+		} else if (!some && queue->end == FM_RUNNING) {
+			sleep_till_needed(queue);
+		}
+	}
+	return queue->end;
+}
+
+int fm_queue_destroy(struct fm_queue *queue, int timeout_ms)
+{
+	int64_t deadline = vu_now_ms() + timeout_ms;
+	struct fuse_in_header header = {
+		.len = sizeof(header), .opcode = FUSE_DESTROY, .unique = UINT64_MAX - 1};
+	struct fm_shape shape = {0};
+	struct slot *slot = queue->free;
+	void *cookie = NULL;
+	uint32_t used;
+	int r = 0;
+
+	if (!slot)
+		return -EBUSY;
+	queue->free = slot->next;
+	memcpy(slot->request, &header, sizeof(header));
+	publish(queue, slot, &header, &shape, sizeof(header));
+	vq_driver_kick(queue->config.ring);
+	while (r == 0 && cookie != slot) {
+		r = vq_driver_wait(queue->config.ring, (int)MAX(0, deadline - vu_now_ms()));
+		while (r == 0 && cookie != slot &&
+			vq_driver_take(queue->config.ring, &cookie, &used)) {
+		}
+	}
+	return r;
+}
