@@ -8,7 +8,7 @@
  *
  *     unmounted by others   the queues' loops end by themselves
  *     signal                a thread of its own unmounts, lazily if it must, while the queues go on
- *                           serving: the kernel may have data to write
+ *                           serving: the kernel may have data to write; then they drain
  *     back-end gone, broken or a failure of ours
  *                           the queues stop, /dev/fuse is closed, by which the kernel ends all that
  *                           waits with ENOTCONN, and what is left of the mount is detached
@@ -46,7 +46,7 @@
 #define DESTROY_MS 2000
 
 /* What is waited for beside fm_end's reasons. */
-enum event { NOTHING, READY, SIGNALLED, UNMOUNT_DONE, OVER };
+enum event { NOTHING, READY, SIGNALLED, OVER };
 
 struct run;
 
@@ -65,11 +65,11 @@ struct run {
 	bool mounted;
 	struct fm_stop stop;
 	struct fm_hiprio *hiprio;
-	int signals;     /* signalfd */
-	int ready;       /* eventfd: INIT is through */
-	int over;        /* eventfd: `end` was set */
-	int undone;      /* eventfd: the unmounter has ended */
-	_Atomic int end; /* enum fm_end */
+	int signals;                  /* signalfd */
+	int ready;                    /* eventfd: INIT is through */
+	int over;                     /* eventfd: `end` was set, or a queue's loop has ended */
+	_Atomic int end;              /* enum fm_end, of those that end the mount */
+	_Atomic unsigned int working; /* queues' loops */
 	bool unmounting;
 	pthread_t unmounter;
 	struct worker workers[FM_QUEUES_MAX];
@@ -98,10 +98,10 @@ static int open_events(struct run *run)
 	run->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	run->ready = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	run->over = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	run->undone = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	run->stop.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (run->signals < 0 || run->ready < 0 || run->over < 0 || run->undone < 0 ||
-		run->stop.fd < 0)
+	run->stop.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	run->stop.drain_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (run->signals < 0 || run->ready < 0 || run->over < 0 || run->stop.stop_fd < 0 ||
+		run->stop.drain_fd < 0)
 		return -EMFILE;
 	return 0;
 }
@@ -163,20 +163,28 @@ static int make_queues(struct run *run)
 static void *work(void *arg)
 {
 	struct worker *worker = arg;
+	struct run *run = worker->run;
+	enum fm_end end = fm_queue_run(worker->queue);
 
-	set_end(worker->run, fm_queue_run(worker->queue));
+	if (end != FM_DRAINED && end != FM_STOPPED)
+		set_end(run, end);
+	atomic_fetch_sub(&run->working, 1);
+	(void)fd_signal(run->over);
 	return NULL;
 }
 
 static int start_threads(struct run *run)
 {
+	atomic_store(&run->working, run->options->queues);
 	for (unsigned int i = 0; i < run->options->queues; i++) {
 		struct worker *worker = &run->workers[i];
 		int r = pthread_create(&worker->thread, NULL, work, worker);
 		char name[16];
 
-		if (r)
+		if (r) {
+			log_error(run->options->dir, "no thread for a queue: %s", strerror(r));
 			return -r;
+		}
 		worker->started = true;
 		snprintf(name, sizeof(name), "queue %u", (i + 1) % 1000);
 		pthread_setname_np(worker->thread, name);
@@ -208,7 +216,6 @@ static enum event wait_event(struct run *run, int ms)
 		{.fd = vu_frontend_fd(run->device.fe), .events = POLLIN},
 		{.fd = run->signals, .events = POLLIN},
 		{.fd = run->ready, .events = POLLIN},
-		{.fd = run->undone, .events = POLLIN},
 	};
 	struct signalfd_siginfo info;
 	uint64_t count;
@@ -217,12 +224,12 @@ static enum event wait_event(struct run *run, int ms)
 		return NOTHING;
 	if (fds[1].revents)
 		check_device(run);
-	if (fds[0].revents || atomic_load(&run->end) != FM_RUNNING)
+	if (fds[0].revents)
+		(void)!read(run->over, &count, sizeof(count));
+	if (atomic_load(&run->end) != FM_RUNNING || !atomic_load(&run->working))
 		return OVER;
 	if (fds[2].revents && read(run->signals, &info, sizeof(info)) == sizeof(info))
 		return SIGNALLED;
-	if (fds[4].revents)
-		return UNMOUNT_DONE;
 	if (fds[3].revents && read(run->ready, &count, sizeof(count)) == sizeof(count))
 		return READY;
 	return NOTHING;
@@ -263,12 +270,14 @@ static void *unmount_thread(void *arg)
 	}
 	if (r < 0)
 		log_error(run->point.dir, "cannot be unmounted: %s", strerror(-r));
-	(void)fd_signal(run->undone);
+	/* Gone from here it may live on: in use, or in other namespaces' copies. */
+	atomic_store(&run->stop.drain, true);
+	(void)fd_signal(run->stop.drain_fd);
 	return NULL;
 }
 
 /* A signal came: unmounts while the queues go on. */
-static void unmount_in_service(struct run *run)
+static enum event unmount_in_service(struct run *run)
 {
 	int64_t deadline = vu_now_ms() + UNMOUNT_MS;
 	enum event event = NOTHING;
@@ -276,7 +285,7 @@ static void unmount_in_service(struct run *run)
 
 	if (r) {
 		log_error(run->point.dir, "no thread to unmount it: %s", strerror(r));
-		return;
+		return NOTHING;
 	}
 	run->unmounting = true;
 	while (event == NOTHING || event == READY) {
@@ -286,14 +295,15 @@ static void unmount_in_service(struct run *run)
 			break;
 		event = wait_event(run, (int)left);
 	}
-	if (event != UNMOUNT_DONE && event != OVER)
+	if (event != OVER)
 		log_warn(run->point.dir, "unmounting takes too long: given up");
+	return event;
 }
 
 static void stop_threads(struct run *run)
 {
-	atomic_store(&run->stop.set, true);
-	(void)fd_signal(run->stop.fd);
+	atomic_store(&run->stop.stop, true);
+	(void)fd_signal(run->stop.stop_fd);
 	for (unsigned int i = 0; i < run->options->queues; i++) {
 		if (run->workers[i].started)
 			pthread_join(run->workers[i].thread, NULL);
@@ -328,8 +338,8 @@ static void close_all(struct run *run)
 	fd_close(&run->signals);
 	fd_close(&run->ready);
 	fd_close(&run->over);
-	fd_close(&run->undone);
-	fd_close(&run->stop.fd);
+	fd_close(&run->stop.stop_fd);
+	fd_close(&run->stop.drain_fd);
 }
 
 /* Serves until something ends it. */
@@ -348,14 +358,14 @@ static enum ft_exit serve(struct run *run)
 		while (event == NOTHING || event == READY);
 	}
 	if (event == SIGNALLED)
-		unmount_in_service(run);
+		event = unmount_in_service(run);
 	stop_threads(run);
 	end = (enum fm_end)atomic_load(&run->end);
 	if (end == FM_BROKEN)
 		return FT_EXIT_PROTOCOL;
 	if (end == FM_FAILED)
 		return FT_EXIT_FAILED;
-	if (end == FM_UNMOUNTED || event == UNMOUNT_DONE)
+	if (event == OVER)
 		(void)fm_queue_destroy(run->workers[0].queue, DESTROY_MS);
 	return FT_EXIT_OK;
 }
@@ -366,8 +376,7 @@ enum ft_exit fm_mount(const struct fm_options *options)
 		.signals = -1,
 		.ready = -1,
 		.over = -1,
-		.undone = -1,
-		.stop = {.fd = -1}};
+		.stop = {.drain_fd = -1, .stop_fd = -1}};
 	enum ft_exit status = FT_EXIT_FAILED;
 
 	for (unsigned int i = 0; i < FM_QUEUES_MAX; i++)

@@ -80,7 +80,7 @@ static int wait_used(struct fm_hiprio *hiprio)
 {
 	struct vq_driver *ring = hiprio->config.ring;
 	struct pollfd fds[] = {
-		{.fd = hiprio->config.stop->fd, .events = POLLIN},
+		{.fd = hiprio->config.stop->stop_fd, .events = POLLIN},
 		{.fd = ring->err, .events = POLLIN},
 		{.fd = ring->call, .events = POLLIN},
 	};

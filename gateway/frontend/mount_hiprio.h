@@ -12,10 +12,14 @@
 
 struct fm_hiprio;
 
-/* The end of all queues' work: the flag for who is busy, the eventfd for who sleeps. */
+/*
+ * The end of all queues' work, in two steps, each a flag for who is busy and an eventfd for who
+ * sleeps. `drain`: only what the kernel writes back is still carried, and a queue ends when there
+ * is no more of it. `stop`: at once.
+ */
 struct fm_stop {
-	atomic_bool set;
-	int fd;
+	atomic_bool drain, stop;
+	int drain_fd, stop_fd;
 };
 
 struct fm_hiprio_config {

@@ -20,6 +20,11 @@
  * The loop takes all answers, then all requests that there is room for, then kicks once, and sleeps
  * only when both sides had nothing: with EVENT_IDX armed just before. A full ring leaves requests
  * in the kernel.
+ *
+ * The kernel's sync of a FUSE mount starts writing and need not wait for the answers (from 6.18 it
+ * does not), and it keeps background requests back while many are under way. So who wants to know
+ * that all is written has the queues drain: with nothing else carried, none under way and none to
+ * be read means that none is kept back either.
  */
 #include "gateway/frontend/mount_queue.h"
 
@@ -66,6 +71,7 @@ struct fm_queue {
 	struct slot *free;
 	uint64_t offered;  /* INIT's flags */
 	uint32_t unkicked; /* bytes of requests that the device was not kicked for */
+	uint32_t in_flight;
 	enum fm_end end;
 	struct slot slots[];
 };
@@ -139,6 +145,7 @@ static void publish(struct fm_queue *queue, struct slot *slot, const struct fuse
 	/* There is room: the ring has as many entries as all slots together need. */
 	(void)vq_driver_add(queue->config.ring, bufs, n, slot);
 	queue->unkicked += len;
+	queue->in_flight++;
 }
 
 static void offer(struct fm_queue *queue, uint8_t *head, uint32_t len)
@@ -166,6 +173,27 @@ static void hiprio(struct fm_queue *queue, struct slot *slot, const struct fuse_
 		log_error("hiprio queue", "the back-end gave it up (%s)", strerror(-r));
 }
 
+/* What the kernel writes from its page cache, on no caller's behalf. */
+static bool writes_back(const struct fuse_in_header *header, const uint8_t *head)
+{
+	struct fuse_write_in in;
+
+	if (header->opcode != FUSE_WRITE)
+		return false;
+	memcpy(&in, head + sizeof(*header), sizeof(in));
+	return in.write_flags & FUSE_WRITE_CACHE;
+}
+
+static void refuse(struct fm_queue *queue, struct slot *slot, const struct fuse_in_header *header)
+{
+	struct fuse_out_header out = {
+		.len = sizeof(out), .error = -ENOTCONN, .unique = header->unique};
+
+	/* When it fails nobody waits any more; else the next read tells. */
+	(void)!write(queue->config.fuse_fd, &out, sizeof(out));
+	slot_free(queue, slot);
+}
+
 /* A request of `len` bytes, whose head is in private memory and whose rest is in the slot. */
 static void take_request(struct fm_queue *queue, struct slot *slot, uint8_t *head, uint32_t len)
 {
@@ -185,6 +213,8 @@ static void take_request(struct fm_queue *queue, struct slot *slot, uint8_t *hea
 	memcpy(slot->request, head, MIN(len, FM_HEAD));
 	if (shape.hiprio)
 		hiprio(queue, slot, &header, len);
+	else if (atomic_load(&queue->config.stop->drain) && !writes_back(&header, head))
+		refuse(queue, slot, &header);
 	else
 		publish(queue, slot, &header, &shape, len);
 }
@@ -301,6 +331,7 @@ static void take_answer(struct fm_queue *queue, struct slot *slot, uint32_t used
 {
 	struct fuse_out_header out;
 
+	queue->in_flight--;
 	memcpy(&out, slot->answer, sizeof(out));
 	if (judge(queue, slot, &out, used)) {
 		if (slot->opcode == FUSE_INIT)
@@ -333,50 +364,64 @@ static bool answers(struct fm_queue *queue)
 
 /* ---- the loop ---- */
 
-/* Sleeps until something happens on either side. */
-static void sleep_till_needed(struct fm_queue *queue)
+/* Sleeps until something happens on either side, or what is not known yet. */
+static void sleep_till_needed(struct fm_queue *queue, bool draining)
 {
+	const struct fm_stop *stop = queue->config.stop;
 	struct vq_driver *ring = queue->config.ring;
 	struct pollfd fds[] = {
-		{.fd = queue->config.stop->fd, .events = POLLIN},
 		{.fd = ring->call, .events = POLLIN},
 		{.fd = ring->err, .events = POLLIN},
 		/* A request that there is no room for would keep us awake; its end would not. */
 		{.fd = queue->config.fuse_fd, .events = queue->free ? POLLIN : 0},
+		{.fd = stop->stop_fd, .events = POLLIN},
+		/* It stays readable: who knows already does not look. */
+		{.fd = draining ? -1 : stop->drain_fd, .events = POLLIN},
 	};
 	uint64_t count;
 
-	if (vq_driver_arm(ring))
+	if (vq_driver_arm(ring) || poll(fds, ARRAY_SIZE(fds), -1) < 0)
 		return;
-	if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
-		return;
-	if (fds[1].revents)
+	if (fds[0].revents)
 		(void)!read(ring->call, &count, sizeof(count));
-	if (fds[2].revents) {
+	if (fds[1].revents) {
 		log_error(queue->name, "the back-end gave it up");
 		queue->end = FM_BROKEN;
-	} else if (!queue->free && fds[3].revents) {
+	} else if (!queue->free && fds[2].revents) {
 		queue->end = FM_UNMOUNTED;
 	}
 }
 
+/* Takes what is there on both sides; true when there was something. */
+static bool carry(struct fm_queue *queue)
+{
+	bool some = answers(queue);
+
+	while (queue->unkicked < BATCH_BYTES && queue->end == FM_RUNNING && receive(queue))
+		some = true;
+	if (queue->unkicked)
+		vq_driver_kick(queue->config.ring);
+	queue->unkicked = 0;
+	return some;
+}
+
 enum fm_end fm_queue_run(struct fm_queue *queue)
 {
+	const struct fm_stop *stop = queue->config.stop;
+
 	queue->end = FM_RUNNING;
 	while (queue->end == FM_RUNNING) {
-		bool some = answers(queue);
+		bool stopping = atomic_load(&stop->stop), draining = atomic_load(&stop->drain);
+		bool some = stopping ? answers(queue) : carry(queue);
 
-		while (queue->unkicked < BATCH_BYTES && receive(queue))
-			some = true;
-		if (queue->unkicked)
-			vq_driver_kick(queue->config.ring);
-		queue->unkicked = 0;
-		if (queue->end == FM_RUNNING && atomic_load(&queue->config.stop->set)) {
-			(void)answers(queue);
-			queue->end = queue->end == FM_RUNNING ? FM_STOPPED : queue->end;
-		} else if (!some && queue->end == FM_RUNNING) {
-			sleep_till_needed(queue);
-		}
+		if (queue->end != FM_RUNNING)
+			break;
+		if (stopping)
+			queue->end = FM_STOPPED;
+		else if (!some && draining && !queue->in_flight)
+			queue->end = FM_DRAINED;
+		else if (!some)
+			sleep_till_needed(queue, draining);
 	}
 	return queue->end;
 }

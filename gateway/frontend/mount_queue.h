@@ -15,6 +15,7 @@ struct fm_queue;
 enum fm_end {
 	FM_RUNNING,
 	FM_STOPPED,   /* `stop` */
+	FM_DRAINED,   /* `drain`, and nothing is left to write back */
 	FM_UNMOUNTED, /* the kernel has no use for /dev/fuse any more */
 	FM_BROKEN,    /* the back-end broke a protocol or gave a queue up; it is logged */
 	FM_FAILED,    /* our fault, or the machine's; it is logged */
@@ -41,7 +42,8 @@ void fm_queue_free(struct fm_queue *queue);
 
 /*
  * Carries requests in and answers out until one of fm_end's happens. Answers that are there when
- * `stop` comes still get out. The queue's thread.
+ * `stop` comes still get out. While it drains, new requests end with ENOTCONN, all but what the
+ * kernel writes back. The queue's thread.
  */
 enum fm_end fm_queue_run(struct fm_queue *queue);
 
