@@ -342,7 +342,7 @@ static void take_answer(struct fm_queue *queue, struct slot *slot, uint32_t used
 	slot_free(queue, slot);
 }
 
-/* Takes all answers that are there; true when there was one. */
+/* Takes all answers that are there; true when there was one at least. */
 static bool answers(struct fm_queue *queue)
 {
 	bool some = false;
@@ -392,17 +392,18 @@ static void sleep_till_needed(struct fm_queue *queue, bool draining)
 	}
 }
 
-/* Takes what is there on both sides; true when there was something. */
+/* Takes what is there on both sides; true when there may be more to read. */
 static bool carry(struct fm_queue *queue)
 {
-	bool some = answers(queue);
+	bool more = true;
 
-	while (queue->unkicked < BATCH_BYTES && queue->end == FM_RUNNING && receive(queue))
-		some = true;
+	(void)answers(queue);
+	while (more && queue->unkicked < BATCH_BYTES && queue->end == FM_RUNNING)
+		more = receive(queue);
 	if (queue->unkicked)
 		vq_driver_kick(queue->config.ring);
 	queue->unkicked = 0;
-	return some;
+	return more;
 }
 
 enum fm_end fm_queue_run(struct fm_queue *queue)
@@ -412,15 +413,15 @@ enum fm_end fm_queue_run(struct fm_queue *queue)
 	queue->end = FM_RUNNING;
 	while (queue->end == FM_RUNNING) {
 		bool stopping = atomic_load(&stop->stop), draining = atomic_load(&stop->drain);
-		bool some = stopping ? answers(queue) : carry(queue);
+		bool more = stopping ? answers(queue) : carry(queue);
 
 		if (queue->end != FM_RUNNING)
 			break;
 		if (stopping)
 			queue->end = FM_STOPPED;
-		else if (!some && draining && !queue->in_flight)
+		else if (!more && draining && !queue->in_flight)
 			queue->end = FM_DRAINED;
-		else if (!some)
+		else if (!more)
 			sleep_till_needed(queue, draining);
 	}
 	return queue->end;

@@ -107,7 +107,7 @@ part_threads()
 	build build-tsan "gcc, ThreadSanitizer" -Dwerror=false -Dbuildtype=debugoptimized \
 		-Db_sanitize=thread || return
 	mapfile -t threaded < <(
-		tests_like build-tsan '.*queue.*|pool|hang|memory|session|io|window_threads'
+		tests_like build-tsan '.*queue.*|pool|hang|memory|session|io|window_threads|mount'
 	)
 	if setarch -R true 2>/dev/null; then
 		prefix="setarch -R"
