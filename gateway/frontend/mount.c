@@ -149,7 +149,7 @@ static int make_queues(struct run *run)
 			.ring = device->queues[i].ring,
 			.host = device->queues[i].host,
 			.gpa = device->queues[i].gpa,
-			.slots = FM_SLOTS,
+			.slots = device->slots,
 			.hiprio = run->hiprio,
 			.stop = &run->stop,
 			.ready = run->ready,

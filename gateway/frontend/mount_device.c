@@ -9,6 +9,7 @@
 
 #include "gateway/frontend/mount_hiprio.h"
 #include "gateway/frontend/mount_queue.h"
+#include "vhostuser/checked.h"
 #include "vhostuser/log.h"
 
 #define CONNECT_MS 10000
@@ -16,6 +17,10 @@
 #define RING       1024u
 #define RING_AREA  UINT64_C(32768)
 #define HIPRIO     128u
+
+/* Requests under way in one queue, and in all of many together. */
+#define SLOTS     512u
+#define SLOTS_ALL 2048u
 
 /* Bit 32: VIRTIO 1.0. */
 #define VERSION_1 VU_BIT(32)
@@ -26,7 +31,8 @@ static int negotiate(struct fm_device *device, const struct fm_options *options)
 	int r;
 
 	r = vu_frontend_negotiate(device->fe,
-		VERSION_1 | VU_BIT(VU_F_PROTOCOL_FEATURES) | VU_BIT(VIRTIO_RING_F_EVENT_IDX),
+		VERSION_1 | VU_BIT(VU_F_PROTOCOL_FEATURES) | VU_BIT(VIRTIO_RING_F_EVENT_IDX) |
+			VU_BIT(VIRTIO_RING_F_INDIRECT_DESC),
 		VU_BIT(VU_PROTOCOL_F_MQ) | VU_BIT(VU_PROTOCOL_F_REPLY_ACK) |
 			VU_BIT(VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS));
 	if (r < 0)
@@ -63,10 +69,13 @@ static int start_queue(struct fm_device *device, unsigned int index, uint16_t nu
 
 static int start_queues(struct fm_device *device, unsigned int queues)
 {
-	uint64_t hiprio = fm_hiprio_memory(HIPRIO), slots = fm_queue_memory(FM_SLOTS);
+	struct vq_driver like = {.num = RING, .features = vu_frontend_features(device->fe)};
+	uint64_t hiprio = fm_hiprio_memory(HIPRIO), slots;
 	uint64_t gpa = MEMORY_GPA;
 	int r;
 
+	device->slots = (uint16_t)MIN(MIN(SLOTS, SLOTS_ALL / queues), fm_queue_slots(&like));
+	slots = fm_queue_memory(device->slots);
 	r = vu_frontend_add_memory(
 		device->fe, gpa, RING_AREA + hiprio + queues * (RING_AREA + slots));
 	if (r < 0)

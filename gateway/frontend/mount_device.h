@@ -7,9 +7,6 @@
 #include "gateway/frontend/mount.h"
 #include "vhostuser/frontend.h"
 
-/* Requests under way in one request queue. */
-#define FM_SLOTS 128
-
 struct fm_device_queue {
 	struct vq_driver *ring; /* owned by the front-end */
 	uint8_t *host;          /* the memory of its slots */
@@ -18,6 +15,7 @@ struct fm_device_queue {
 
 struct fm_device {
 	struct vu_frontend *fe;
+	uint16_t slots; /* of a request queue: requests that may be under way */
 	struct fm_device_queue hiprio;
 	struct fm_device_queue queues[FM_QUEUES_MAX];
 };

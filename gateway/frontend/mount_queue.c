@@ -15,7 +15,9 @@
  *
  * The kernel remembers on which open /dev/fuse a request was read, and takes its answer only there:
  * a request's queue is the one whose thread read it. Slots that were used last are used first
- * again, so the memory that is touched is that of the most requests at a time.
+ * again, so the memory that is touched is that of the most requests at a time, and what went far
+ * beyond the usual is given back (KEPT). There are many slots, since a request may take long (a
+ * lock that is waited for) and must not keep out the one that it waits for.
  *
  * The loop takes all answers, then all requests that there is room for, then kicks once, and sleeps
  * only when both sides had nothing: with EVENT_IDX armed just before. A full ring leaves requests
@@ -34,6 +36,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -48,7 +51,15 @@
 #define HALF        (PAGE + FM_PAYLOAD)
 #define SLOT        (2 * HALF)
 #define DESCRIPTORS 5u
-#define OUT_HEADER  sizeof(struct fuse_out_header)
+
+/* Slots that keep their memory, and how much the others may. */
+#define KEPT       32u
+#define KEPT_BYTES 65536u
+
+#define OUT_HEADER sizeof(struct fuse_out_header)
+
+/* The first page has the table of descriptors at one end and the request's head at the other. */
+static_assert(DESCRIPTORS * sizeof(struct vring_desc) <= PAGE - FM_HEAD, "there is room for both");
 
 /* As much is read before the device hears of it, so that both work at the same time. */
 #define BATCH_BYTES (128u * 1024)
@@ -58,11 +69,12 @@
 
 struct slot {
 	struct slot *next; /* free */
-	uint8_t *request, *answer;
-	uint64_t request_gpa, answer_gpa;
+	uint8_t *base, *request, *answer;
+	uint64_t base_gpa, request_gpa, answer_gpa;
 	uint64_t unique;
 	uint32_t opcode;
-	uint32_t room; /* for the answer, its header included */
+	uint32_t room;  /* for the answer, its header included */
+	uint32_t moved; /* bytes of memory that it may have touched */
 };
 
 struct fm_queue {
@@ -81,11 +93,21 @@ uint64_t fm_queue_memory(uint16_t slots)
 	return (uint64_t)slots * SLOT;
 }
 
+static bool is_indirect(const struct vq_driver *ring)
+{
+	return ring->features & (UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC);
+}
+
+uint16_t fm_queue_slots(const struct vq_driver *ring)
+{
+	return is_indirect(ring) ? ring->num : (uint16_t)(ring->num / DESCRIPTORS);
+}
+
 int fm_queue_new(const struct fm_queue_config *config, struct fm_queue **out)
 {
 	struct fm_queue *queue;
 
-	if (config->slots * DESCRIPTORS > config->ring->num)
+	if (config->slots > fm_queue_slots(config->ring))
 		return -EINVAL;
 	queue = calloc(1, sizeof(*queue) + config->slots * sizeof(queue->slots[0]));
 	if (!queue)
@@ -94,13 +116,14 @@ int fm_queue_new(const struct fm_queue_config *config, struct fm_queue **out)
 	snprintf(queue->name, sizeof(queue->name), "queue %u", config->index);
 	for (uint16_t i = config->slots; i-- > 0;) {
 		struct slot *slot = &queue->slots[i];
-		uint64_t request = (uint64_t)i * SLOT + PAGE - FM_HEAD;
-		uint64_t answer = (uint64_t)i * SLOT + HALF + PAGE - OUT_HEADER;
+		const uint32_t request = PAGE - FM_HEAD, answer = HALF + PAGE - OUT_HEADER;
 
-		slot->request = config->host + request;
-		slot->request_gpa = config->gpa + request;
-		slot->answer = config->host + answer;
-		slot->answer_gpa = config->gpa + answer;
+		slot->base = config->host + (uint64_t)i * SLOT;
+		slot->base_gpa = config->gpa + (uint64_t)i * SLOT;
+		slot->request = slot->base + request;
+		slot->request_gpa = slot->base_gpa + request;
+		slot->answer = slot->base + answer;
+		slot->answer_gpa = slot->base_gpa + answer;
 		slot->next = queue->free;
 		queue->free = slot;
 	}
@@ -115,6 +138,10 @@ void fm_queue_free(struct fm_queue *queue)
 
 static void slot_free(struct fm_queue *queue, struct slot *slot)
 {
+	/* If not, it is only memory. */
+	if (slot->moved > KEPT_BYTES && slot >= queue->slots + KEPT)
+		(void)madvise(slot->base, SLOT, MADV_REMOVE);
+	slot->moved = 0;
 	slot->next = queue->free;
 	queue->free = slot;
 }
@@ -142,8 +169,13 @@ static void publish(struct fm_queue *queue, struct slot *slot, const struct fuse
 	bufs[n++] = (struct vq_buf){slot->answer_gpa, OUT_HEADER, true};
 	if (shape->room)
 		bufs[n++] = (struct vq_buf){slot->answer_gpa + OUT_HEADER, shape->room, true};
+	slot->moved = len + slot->room;
 	/* There is room: the ring has as many entries as all slots together need. */
-	(void)vq_driver_add(queue->config.ring, bufs, n, slot);
+	if (is_indirect(queue->config.ring))
+		(void)vq_driver_add_indirect(
+			queue->config.ring, bufs, n, slot->base, slot->base_gpa, slot);
+	else
+		(void)vq_driver_add(queue->config.ring, bufs, n, slot);
 	queue->unkicked += len;
 	queue->in_flight++;
 }
@@ -319,8 +351,13 @@ static void answer_init(
 	memcpy(&init, slot->answer + OUT_HEADER, len);
 	fm_init_accept(&init, len, queue->offered);
 	deliver(queue, slot, out, (uint8_t *)&init);
-	if (out->error) {
-		log_error(queue->name, "the back-end refused INIT: %s", strerror(-out->error));
+	if (out->error || init.major != FUSE_KERNEL_VERSION) {
+		if (out->error)
+			log_error(queue->name, "the back-end refused INIT: %s",
+				strerror(-out->error));
+		else
+			log_error(queue->name, "the back-end speaks FUSE %" PRIu32 ", not %d",
+				init.major, FUSE_KERNEL_VERSION);
 		queue->end = FM_BROKEN;
 	} else {
 		(void)fd_signal(queue->config.ready);

@@ -27,12 +27,14 @@ struct fm_queue_config {
 	struct vq_driver *ring; /* borrowed; nobody else's from now on */
 	uint8_t *host;          /* fm_queue_memory() bytes of guest memory, page-aligned */
 	uint64_t gpa;           /* where they are for the device */
-	uint16_t slots;         /* requests under way, at most; five descriptors each */
+	uint16_t slots;         /* requests under way, at most: fm_queue_slots() */
 	struct fm_hiprio *hiprio;
 	struct fm_stop *stop; /* borrowed */
 	int ready;            /* eventfd (borrowed): signalled when INIT is through */
 };
 
+/* How many slots a ring has descriptors for: with INDIRECT_DESC one each, else five. */
+uint16_t fm_queue_slots(const struct vq_driver *ring);
 /* Bytes of guest memory for that many slots. */
 uint64_t fm_queue_memory(uint16_t slots);
 /* -ENOMEM; -EINVAL when the ring has too few entries. */

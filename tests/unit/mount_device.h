@@ -69,6 +69,9 @@ static inline uint64_t md_part(struct md *d, uint64_t *gpa, uint64_t size, uint8
 	return at;
 }
 
+/* VIRTIO_RING_F_* of the request queue's ring from the next md_init() on. */
+static uint64_t md_features = UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX;
+
 static inline void md_init(struct md *d)
 {
 	uint64_t gpa = MD_GPA, at;
@@ -210,11 +213,39 @@ static inline int md_answer(struct md *d, uint64_t *unique, uint8_t *body, size_
 
 /* ---- the device's side ---- */
 
+static inline uint8_t *md_at(struct md *d, const struct vring_desc *desc)
+{
+	assert_true(le64toh(desc->addr) >= MD_GPA);
+	assert_true(range_within(le64toh(desc->addr) - MD_GPA, le32toh(desc->len), d->size));
+	return d->memory + (le64toh(desc->addr) - MD_GPA);
+}
+
+static inline void md_walk(
+	struct md *d, const struct vring_desc *table, uint16_t at, struct md_chain *chain)
+{
+	const struct vring_desc *desc = &table[at];
+
+	if (le16toh(desc->flags) & VRING_DESC_F_INDIRECT) {
+		table = (const void *)md_at(d, desc);
+		at = 0;
+	}
+	for (;; at = le16toh(desc->next)) {
+		desc = &table[at];
+		assert_true(chain->n < ARRAY_SIZE(chain->buf));
+		chain->buf[chain->n].at = md_at(d, desc);
+		chain->buf[chain->n].len = le32toh(desc->len);
+		chain->n++;
+		if (!(le16toh(desc->flags) & VRING_DESC_F_WRITE))
+			chain->n_readable = chain->n;
+		if (!(le16toh(desc->flags) & VRING_DESC_F_NEXT))
+			return;
+	}
+}
+
 static inline bool md_pop_from(
 	struct md *d, struct vq_driver *ring, uint16_t *popped, struct md_chain *chain, int ms)
 {
 	uint64_t count;
-	uint16_t at;
 
 	while (le16toh(__atomic_load_n(&ring->avail->idx, __ATOMIC_ACQUIRE)) == *popped) {
 		if (!md_readable(ring->kick, ms))
@@ -226,23 +257,8 @@ static inline bool md_pop_from(
 	/* With EVENT_IDX: a kick for the next one, please. */
 	__atomic_store_n(
 		(uint16_t *)&ring->used->ring[ring->num], htole16(*popped), __ATOMIC_SEQ_CST);
-	at = chain->head;
-	for (;;) {
-		const struct vring_desc *desc = &ring->desc[at];
-
-		assert_true(chain->n < ARRAY_SIZE(chain->buf));
-		assert_true(le64toh(desc->addr) >= MD_GPA);
-		assert_true(range_within(
-			le64toh(desc->addr) - MD_GPA, le32toh(desc->len), (uint64_t)d->size));
-		chain->buf[chain->n].at = d->memory + (le64toh(desc->addr) - MD_GPA);
-		chain->buf[chain->n].len = le32toh(desc->len);
-		chain->n++;
-		if (!(le16toh(desc->flags) & VRING_DESC_F_WRITE))
-			chain->n_readable = chain->n;
-		if (!(le16toh(desc->flags) & VRING_DESC_F_NEXT))
-			return true;
-		at = le16toh(desc->next);
-	}
+	md_walk(d, ring->desc, chain->head, chain);
+	return true;
 }
 
 static inline void md_pop(struct md *d, struct md_chain *chain)

@@ -217,6 +217,20 @@ static void a_refused_init_ends_it(void **state)
 	assert_int_equal(md_join(d), FM_BROKEN);
 }
 
+static void another_major_version_ends_it(void **state)
+{
+	struct md *d = *state;
+	struct fuse_init_out out = {.major = 8};
+	struct md_chain chain;
+
+	md_ask(d, FUSE_INIT, 2);
+	md_pop(d, &chain);
+	md_reply(d, &chain, &out, 8);
+	expect_answer(d, 2, 0, 8);
+	assert_int_equal(md_join(d), FM_BROKEN);
+	assert_false(md_readable(d->ready, 0));
+}
+
 /* ---- hiprio ---- */
 
 static void what_has_no_answer_takes_hiprio(void **state)
@@ -492,6 +506,15 @@ static void the_session_is_ended(void **state)
 	assert_int_equal(pthread_join(device, NULL), 0);
 }
 
+static void slots_go_by_descriptors(void **state)
+{
+	struct vq_driver ring = {.num = 1024};
+
+	assert_int_equal(fm_queue_slots(&ring), 204);
+	ring.features = UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC;
+	assert_int_equal(fm_queue_slots(&ring), 1024);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -507,6 +530,7 @@ int main(void)
 		CASE(a_thousand_in_a_row),
 		CASE(init_is_masked_both_ways),
 		CASE(a_refused_init_ends_it),
+		CASE(another_major_version_ends_it),
 		CASE(what_has_no_answer_takes_hiprio),
 		CASE(a_long_batch_comes_in_pieces),
 		CASE(a_full_hiprio_queue_is_waited_for_until_the_end),
@@ -522,7 +546,24 @@ int main(void)
 		CASE(what_was_answered_gets_out_at_the_end),
 		CASE(draining_writes_back_and_refuses),
 		CASE(the_session_is_ended),
+		cmocka_unit_test(slots_go_by_descriptors),
 	};
+	const struct CMUnitTest indirect[] = {
+		CASE(a_request_becomes_a_chain),
+		CASE(a_request_without_arguments_or_body),
+		CASE(written_data_is_page_aligned),
+		CASE(read_data_is_page_aligned),
+		CASE(errors_pass),
+		CASE(answers_come_in_any_order),
+		CASE(a_full_queue_leaves_the_rest_to_the_kernel),
+		CASE(a_thousand_in_a_row),
+		CASE(a_lie_ends_it),
+		CASE(draining_writes_back_and_refuses),
+		CASE(what_was_answered_gets_out_at_the_end),
+	};
+	int failed = cmocka_run_group_tests_name("mount_queue", tests, NULL, NULL);
 
-	return cmocka_run_group_tests_name("mount_queue", tests, NULL, NULL);
+	md_features |= UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC;
+	failed += cmocka_run_group_tests_name("mount_queue, indirect", indirect, NULL, NULL);
+	return failed;
 }
