@@ -256,16 +256,25 @@ static enum event wait_ready(struct run *run)
 
 /* ---- ending ---- */
 
+static void sync_point(const struct run *run)
+{
+	int r = fm_point_sync(&run->point);
+
+	if (r < 0)
+		log_error(run->point.dir, "not all was written: %s", strerror(-r));
+}
+
+/* Unmounting alone writes only what no one else has mounted too, in a namespace of his own. */
 static void *unmount_thread(void *arg)
 {
 	struct run *run = arg;
-	int r = fm_point_unmount(&run->point, 0);
+	int r;
 
+	sync_point(run);
+	r = fm_point_unmount(&run->point, 0);
 	if (r == -EBUSY) {
 		log_warn(run->point.dir, "is in use: detached; who uses it gets ENOTCONN");
-		r = fm_point_sync(&run->point);
-		if (r < 0)
-			log_error(run->point.dir, "not all was written: %s", strerror(-r));
+		sync_point(run);
 		r = fm_point_unmount(&run->point, MNT_DETACH);
 	}
 	if (r < 0)

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -398,6 +399,48 @@ static void a_busy_mount_is_detached(void **state)
 	close(fd);
 }
 
+/* Another namespace has the mount as well, so ours is not busy, and goes without being written. */
+static int hold_a_copy(struct mt *m, unsigned int i)
+{
+	unsigned char *map, data[8192];
+	int fd;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return 1;
+	fd = open(mt_path(m, "mapped"), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0 || ftruncate(fd, sizeof(data)) < 0)
+		return 2;
+	map = mmap(NULL, sizeof(data), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return 3;
+	mt_fill(data, sizeof(data), 4);
+	memcpy(map, data, sizeof(data));
+	write_file(it_path(m->it, "started"), "", 0);
+	for (int n = 0; n < 10000 && pwrite(fd, "", 0, 0) == 0 && access(m->dir, F_OK) == 0; n++) {
+		struct stat st;
+
+		if (stat(mt_path(m, "none"), &st) < 0 && errno == ENOTCONN)
+			return 0;
+		it_nap();
+	}
+	return 4;
+}
+
+static void a_copy_in_a_namespace_does_not_matter(void **state)
+{
+	struct mt *m = *state;
+	pid_t pid = mt_fork(hold_a_copy, m, 0);
+	unsigned char data[8192];
+
+	it_until(access(it_path(m->it, "started"), F_OK) == 0, 5000);
+	kill(m->pid, SIGTERM);
+	assert_int_equal(mt_wait(m, 10000), ENDED);
+	assert_false(mt_log_says(m, "in use"));
+	assert_int_equal(mt_join(pid), 0);
+	mt_fill(data, sizeof(data), 4);
+	expect_file(it_path(m->it, "mapped"), data, sizeof(data));
+}
+
 /* Calls until one fails; what it fails with decides. */
 static int until_the_end(struct mt *m, unsigned int i)
 {
@@ -513,6 +556,7 @@ static const struct CMUnitTest tests[] = {
 	MT_TEST(a_signal_unmounts, plain),
 	MT_TEST(unmounting_ends_it, plain),
 	MT_TEST(a_busy_mount_is_detached, plain),
+	MT_TEST(a_copy_in_a_namespace_does_not_matter, plain),
 	MT_TEST(a_killed_back_end_ends_calls, doomed),
 	MT_TEST(a_second_signal_ends_a_hanging_mount, plain),
 	MT_TEST(usage_is_said, by_hand),
