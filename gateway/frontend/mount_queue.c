@@ -32,10 +32,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -77,8 +77,16 @@ struct slot {
 	uint32_t moved; /* bytes of memory that it may have touched */
 };
 
+/* What a sleeping queue is woken by. */
+enum source { CALL, ERR, FUSE, STOP, DRAIN, SOURCES };
+
+/* One of several queues that sleep is woken by a request, not all of them. */
+#define READING (EPOLLIN | EPOLLEXCLUSIVE)
+
 struct fm_queue {
 	struct fm_queue_config config;
+	int epoll;
+	bool not_reading; /* /dev/fuse is watched for the mount's end only */
 	char name[16];
 	struct slot *free;
 	uint64_t offered;  /* INIT's flags */
@@ -103,17 +111,31 @@ uint16_t fm_queue_slots(const struct vq_driver *ring)
 	return is_indirect(ring) ? ring->num : (uint16_t)(ring->num / DESCRIPTORS);
 }
 
-int fm_queue_new(const struct fm_queue_config *config, struct fm_queue **out)
+static int watch(struct fm_queue *queue, int op, enum source source, uint32_t events, int fd)
 {
-	struct fm_queue *queue;
+	struct epoll_event event = {.events = events, .data.u32 = source};
 
-	if (config->slots > fm_queue_slots(config->ring))
-		return -EINVAL;
-	queue = calloc(1, sizeof(*queue) + config->slots * sizeof(queue->slots[0]));
-	if (!queue)
-		return -ENOMEM;
-	queue->config = *config;
-	snprintf(queue->name, sizeof(queue->name), "queue %u", config->index);
+	return epoll_ctl(queue->epoll, op, fd, &event) < 0 ? -errno : 0;
+}
+
+static int watch_all(struct fm_queue *queue)
+{
+	const struct fm_queue_config *c = &queue->config;
+	int r = watch(queue, EPOLL_CTL_ADD, CALL, EPOLLIN | EPOLLET, c->ring->call);
+
+	if (r == 0)
+		r = watch(queue, EPOLL_CTL_ADD, ERR, EPOLLIN, c->ring->err);
+	if (r == 0)
+		r = watch(queue, EPOLL_CTL_ADD, STOP, EPOLLIN, c->stop->stop_fd);
+	if (r == 0)
+		r = watch(queue, EPOLL_CTL_ADD, DRAIN, EPOLLIN, c->stop->drain_fd);
+	return r < 0 ? r : watch(queue, EPOLL_CTL_ADD, FUSE, READING, c->fuse_fd);
+}
+
+static void make_slots(struct fm_queue *queue)
+{
+	const struct fm_queue_config *config = &queue->config;
+
 	for (uint16_t i = config->slots; i-- > 0;) {
 		struct slot *slot = &queue->slots[i];
 		const uint32_t request = PAGE - FM_HEAD, answer = HALF + PAGE - OUT_HEADER;
@@ -127,12 +149,35 @@ int fm_queue_new(const struct fm_queue_config *config, struct fm_queue **out)
 		slot->next = queue->free;
 		queue->free = slot;
 	}
+}
+
+int fm_queue_new(const struct fm_queue_config *config, struct fm_queue **out)
+{
+	struct fm_queue *queue;
+	int r;
+
+	if (config->slots > fm_queue_slots(config->ring))
+		return -EINVAL;
+	queue = calloc(1, sizeof(*queue) + config->slots * sizeof(queue->slots[0]));
+	if (!queue)
+		return -ENOMEM;
+	queue->config = *config;
+	snprintf(queue->name, sizeof(queue->name), "queue %u", config->index);
+	make_slots(queue);
+	queue->epoll = epoll_create1(EPOLL_CLOEXEC);
+	r = queue->epoll < 0 ? -errno : watch_all(queue);
+	if (r < 0) {
+		fm_queue_free(queue);
+		return r;
+	}
 	*out = queue;
 	return 0;
 }
 
 void fm_queue_free(struct fm_queue *queue)
 {
+	if (queue)
+		fd_close(&queue->epoll);
 	free(queue);
 }
 
@@ -401,31 +446,40 @@ static bool answers(struct fm_queue *queue)
 
 /* ---- the loop ---- */
 
+/*
+ * With no slot to read with, the next request is somebody else's: his wake-up must not come here.
+ * The end of the mount is noticed in any event.
+ */
+static void watch_fuse(struct fm_queue *queue, bool reading)
+{
+	if (queue->not_reading != reading)
+		return;
+	/* Exclusive ones cannot be changed. */
+	(void)watch(queue, EPOLL_CTL_DEL, FUSE, 0, queue->config.fuse_fd);
+	(void)watch(queue, EPOLL_CTL_ADD, FUSE, reading ? READING : 0, queue->config.fuse_fd);
+	queue->not_reading = !reading;
+}
+
 /* Sleeps until something happens on either side, or what is not known yet. */
 static void sleep_till_needed(struct fm_queue *queue, bool draining)
 {
-	const struct fm_stop *stop = queue->config.stop;
-	struct vq_driver *ring = queue->config.ring;
-	struct pollfd fds[] = {
-		{.fd = ring->call, .events = POLLIN},
-		{.fd = ring->err, .events = POLLIN},
-		/* A request that there is no room for would keep us awake; its end would not. */
-		{.fd = queue->config.fuse_fd, .events = queue->free ? POLLIN : 0},
-		{.fd = stop->stop_fd, .events = POLLIN},
-		/* It stays readable: who knows already does not look. */
-		{.fd = draining ? -1 : stop->drain_fd, .events = POLLIN},
-	};
-	uint64_t count;
+	struct epoll_event events[SOURCES];
+	int n;
 
-	if (vq_driver_arm(ring) || poll(fds, ARRAY_SIZE(fds), -1) < 0)
+	watch_fuse(queue, queue->free != NULL);
+	/* It stays readable: who knows already does not look. */
+	if (draining)
+		(void)watch(queue, EPOLL_CTL_DEL, DRAIN, 0, queue->config.stop->drain_fd);
+	if (vq_driver_arm(queue->config.ring))
 		return;
-	if (fds[0].revents)
-		(void)!read(ring->call, &count, sizeof(count));
-	if (fds[1].revents) {
-		log_error(queue->name, "the back-end gave it up");
-		queue->end = FM_BROKEN;
-	} else if (!queue->free && fds[2].revents) {
-		queue->end = FM_UNMOUNTED;
+	n = epoll_wait(queue->epoll, events, SOURCES, -1);
+	for (int i = 0; i < n && queue->end == FM_RUNNING; i++) {
+		if (events[i].data.u32 == ERR) {
+			log_error(queue->name, "the back-end gave it up");
+			queue->end = FM_BROKEN;
+		} else if (events[i].data.u32 == FUSE && queue->not_reading) {
+			queue->end = FM_UNMOUNTED;
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ struct fm_queue_config {
 uint16_t fm_queue_slots(const struct vq_driver *ring);
 /* Bytes of guest memory for that many slots. */
 uint64_t fm_queue_memory(uint16_t slots);
-/* -ENOMEM; -EINVAL when the ring has too few entries. */
+/* -ENOMEM; -EINVAL when the ring has too few entries; -EMFILE. */
 int fm_queue_new(const struct fm_queue_config *config, struct fm_queue **queue);
 /* NULL is fine. After the loop. */
 void fm_queue_free(struct fm_queue *queue);
