@@ -41,6 +41,7 @@
 #include <unistd.h>
 
 #include "gateway/frontend/mount_init.h"
+#include "gateway/frontend/mount_queue_private.h"
 #include "gateway/frontend/mount_shape.h"
 #include "vhostuser/checked.h"
 #include "vhostuser/clock.h"
@@ -56,45 +57,17 @@
 #define KEPT       32u
 #define KEPT_BYTES 65536u
 
-#define OUT_HEADER sizeof(struct fuse_out_header)
-
 /* The first page has the table of descriptors at one end and the request's head at the other. */
 static_assert(DESCRIPTORS * sizeof(struct vring_desc) <= PAGE - FM_HEAD, "there is room for both");
 
 /* As much is read before the device hears of it, so that both work at the same time. */
 #define BATCH_BYTES (128u * 1024)
 
-/* What the kernel takes for an error in an answer. */
-#define ERROR_MAX 511
-
-struct slot {
-	struct slot *next; /* free */
-	uint8_t *base, *request, *answer;
-	uint64_t base_gpa, request_gpa, answer_gpa;
-	uint64_t unique;
-	uint32_t opcode;
-	uint32_t room;  /* for the answer, its header included */
-	uint32_t moved; /* bytes of memory that it may have touched */
-};
-
 /* What a sleeping queue is woken by. */
 enum source { CALL, ERR, FUSE, STOP, DRAIN, SOURCES };
 
 /* One of several queues that sleep is woken by a request, not all of them. */
 #define READING (EPOLLIN | EPOLLEXCLUSIVE)
-
-struct fm_queue {
-	struct fm_queue_config config;
-	int epoll;
-	bool not_reading; /* /dev/fuse is watched for the mount's end only */
-	char name[16];
-	struct slot *free;
-	uint64_t offered;  /* INIT's flags */
-	uint32_t unkicked; /* bytes of requests that the device was not kicked for */
-	uint32_t in_flight;
-	enum fm_end end;
-	struct slot slots[];
-};
 
 uint64_t fm_queue_memory(uint16_t slots)
 {
@@ -137,7 +110,7 @@ static void make_slots(struct fm_queue *queue)
 	const struct fm_queue_config *config = &queue->config;
 
 	for (uint16_t i = config->slots; i-- > 0;) {
-		struct slot *slot = &queue->slots[i];
+		struct fm_slot *slot = &queue->slots[i];
 		const uint32_t request = PAGE - FM_HEAD, answer = HALF + PAGE - OUT_HEADER;
 
 		slot->base = config->host + (uint64_t)i * SLOT;
@@ -181,7 +154,7 @@ void fm_queue_free(struct fm_queue *queue)
 	free(queue);
 }
 
-static void slot_free(struct fm_queue *queue, struct slot *slot)
+void fm_slot_free(struct fm_queue *queue, struct fm_slot *slot)
 {
 	/* If not, it is only memory. */
 	if (slot->moved > KEPT_BYTES && slot >= queue->slots + KEPT)
@@ -194,8 +167,8 @@ static void slot_free(struct fm_queue *queue, struct slot *slot)
 /* ---- requests ---- */
 
 /* Publishes the request of `len` bytes that is in the slot. */
-static void publish(struct fm_queue *queue, struct slot *slot, const struct fuse_in_header *header,
-	const struct fm_shape *shape, uint32_t len)
+static void publish(struct fm_queue *queue, struct fm_slot *slot,
+	const struct fuse_in_header *header, const struct fm_shape *shape, uint32_t len)
 {
 	uint32_t in = (uint32_t)sizeof(*header);
 	uint32_t args = (shape->data ? MIN(len, (uint32_t)FM_HEAD) : len) - in;
@@ -236,13 +209,13 @@ static void offer(struct fm_queue *queue, uint8_t *head, uint32_t len)
 	memcpy(head + sizeof(struct fuse_in_header), &in, n);
 }
 
-static void hiprio(struct fm_queue *queue, struct slot *slot, const struct fuse_in_header *header,
-	uint32_t len)
+static void hiprio(struct fm_queue *queue, struct fm_slot *slot,
+	const struct fuse_in_header *header, uint32_t len)
 {
 	int r = fm_hiprio_send(queue->config.hiprio, header, slot->request + sizeof(*header),
 		len - (uint32_t)sizeof(*header));
 
-	slot_free(queue, slot);
+	fm_slot_free(queue, slot);
 	if (r == 0)
 		return;
 	queue->end = r == -ECANCELED ? FM_STOPPED : FM_BROKEN;
@@ -261,18 +234,19 @@ static bool writes_back(const struct fuse_in_header *header, const uint8_t *head
 	return in.write_flags & FUSE_WRITE_CACHE;
 }
 
-static void refuse(struct fm_queue *queue, struct slot *slot, const struct fuse_in_header *header)
+static void refuse(
+	struct fm_queue *queue, struct fm_slot *slot, const struct fuse_in_header *header)
 {
 	struct fuse_out_header out = {
 		.len = sizeof(out), .error = -ENOTCONN, .unique = header->unique};
 
 	/* When it fails nobody waits any more; else the next read tells. */
 	(void)!write(queue->config.fuse_fd, &out, sizeof(out));
-	slot_free(queue, slot);
+	fm_slot_free(queue, slot);
 }
 
 /* A request of `len` bytes, whose head is in private memory and whose rest is in the slot. */
-static void take_request(struct fm_queue *queue, struct slot *slot, uint8_t *head, uint32_t len)
+static void take_request(struct fm_queue *queue, struct fm_slot *slot, uint8_t *head, uint32_t len)
 {
 	struct fuse_in_header header;
 	struct fm_shape shape = fm_shape_of(head);
@@ -281,7 +255,7 @@ static void take_request(struct fm_queue *queue, struct slot *slot, uint8_t *hea
 	if (len < sizeof(header) || header.len != len) {
 		log_error(queue->name, "/dev/fuse gave %" PRIu32 " bytes of a request of %" PRIu32,
 			len, header.len);
-		slot_free(queue, slot);
+		fm_slot_free(queue, slot);
 		queue->end = FM_FAILED;
 		return;
 	}
@@ -310,7 +284,7 @@ static void read_failed(struct fm_queue *queue, int error)
 static bool receive(struct fm_queue *queue)
 {
 	uint8_t head[FM_HEAD] = {0};
-	struct slot *slot = queue->free;
+	struct fm_slot *slot = queue->free;
 	struct iovec iov[2];
 	ssize_t n;
 
@@ -331,117 +305,6 @@ static bool receive(struct fm_queue *queue)
 	queue->free = slot->next;
 	take_request(queue, slot, head, (uint32_t)n);
 	return queue->end == FM_RUNNING;
-}
-
-/* ---- answers ---- */
-
-static void broken(struct fm_queue *queue, const struct slot *slot, const char *what, int64_t got,
-	int64_t wanted)
-{
-	log_error(queue->name,
-		"the back-end broke the protocol: %s of the answer to request %" PRIu64
-		" (opcode %" PRIu32 ") is %" PRId64 ", not %" PRId64,
-		what, slot->unique, slot->opcode, got, wanted);
-	queue->end = FM_BROKEN;
-}
-
-/* The header of an answer, and how long the device says that it is. */
-static bool judge(struct fm_queue *queue, const struct slot *slot,
-	const struct fuse_out_header *out, uint32_t used)
-{
-	if (used < OUT_HEADER)
-		broken(queue, slot, "the used length", used, OUT_HEADER);
-	else if (used > slot->room)
-		broken(queue, slot, "the used length", used, slot->room);
-	else if (out->len != used)
-		broken(queue, slot, "the length", out->len, used);
-	else if (out->unique != slot->unique)
-		broken(queue, slot, "the unique number", (int64_t)out->unique,
-			(int64_t)slot->unique);
-	else if (out->error > 0 || out->error < -ERROR_MAX)
-		broken(queue, slot, "the error", out->error, 0);
-	else if (out->error && used != OUT_HEADER)
-		broken(queue, slot, "the length with an error", used, OUT_HEADER);
-	return queue->end == FM_RUNNING;
-}
-
-static void deliver(
-	struct fm_queue *queue, const struct slot *slot, struct fuse_out_header *out, uint8_t *body)
-{
-	struct iovec iov[] = {{out, OUT_HEADER}, {body, out->len - OUT_HEADER}};
-	ssize_t n;
-
-	do
-		n = writev(queue->config.fuse_fd, iov, out->len > OUT_HEADER ? 2 : 1);
-	while (n < 0 && errno == EINTR);
-	/* ENOENT: nobody waits for it any more. Others: no connection any more; reading tells. */
-	if (n >= 0 || errno == ENOENT || errno == ENODEV || errno == EPERM || errno == ECONNABORTED)
-		return;
-	queue->end = errno == EINVAL ? FM_BROKEN : FM_FAILED;
-	if (queue->end == FM_BROKEN)
-		log_error(queue->name,
-			"the back-end broke the protocol: the kernel takes no answer of %" PRIu32
-			" bytes to request %" PRIu64 " (opcode %" PRIu32 ")",
-			out->len, slot->unique, slot->opcode);
-	else
-		log_error(queue->name, "/dev/fuse cannot be written: %s", strerror(errno));
-}
-
-static void answer_init(
-	struct fm_queue *queue, const struct slot *slot, struct fuse_out_header *out)
-{
-	struct fuse_init_out init = {0};
-	size_t len = out->len - OUT_HEADER;
-
-	memcpy(&init, slot->answer + OUT_HEADER, len);
-	fm_init_accept(&init, len, queue->offered);
-	deliver(queue, slot, out, (uint8_t *)&init);
-	if (out->error || init.major != FUSE_KERNEL_VERSION) {
-		if (out->error)
-			log_error(queue->name, "the back-end refused INIT: %s",
-				strerror(-out->error));
-		else
-			log_error(queue->name, "the back-end speaks FUSE %" PRIu32 ", not %d",
-				init.major, FUSE_KERNEL_VERSION);
-		queue->end = FM_BROKEN;
-	} else {
-		(void)fd_signal(queue->config.ready);
-	}
-}
-
-static void take_answer(struct fm_queue *queue, struct slot *slot, uint32_t used)
-{
-	struct fuse_out_header out;
-
-	queue->in_flight--;
-	memcpy(&out, slot->answer, sizeof(out));
-	if (judge(queue, slot, &out, used)) {
-		if (slot->opcode == FUSE_INIT)
-			answer_init(queue, slot, &out);
-		else
-			deliver(queue, slot, &out, slot->answer + OUT_HEADER);
-	}
-	slot_free(queue, slot);
-}
-
-/* Takes all answers that are there; true when there was one at least. */
-static bool answers(struct fm_queue *queue)
-{
-	bool some = false;
-	uint32_t used;
-	void *cookie;
-
-	while (queue->end == FM_RUNNING && vq_driver_take(queue->config.ring, &cookie, &used)) {
-		some = true;
-		if (cookie) {
-			take_answer(queue, cookie, used);
-			continue;
-		}
-		log_error(queue->name, "the back-end broke the protocol: it returned a chain that "
-				       "it was not given");
-		queue->end = FM_BROKEN;
-	}
-	return some;
 }
 
 /* ---- the loop ---- */
@@ -488,7 +351,7 @@ static bool carry(struct fm_queue *queue)
 {
 	bool more = true;
 
-	(void)answers(queue);
+	(void)fm_answers(queue);
 	while (more && queue->unkicked < BATCH_BYTES && queue->end == FM_RUNNING)
 		more = receive(queue);
 	if (queue->unkicked)
@@ -504,7 +367,7 @@ enum fm_end fm_queue_run(struct fm_queue *queue)
 	queue->end = FM_RUNNING;
 	while (queue->end == FM_RUNNING) {
 		bool stopping = atomic_load(&stop->stop), draining = atomic_load(&stop->drain);
-		bool more = stopping ? answers(queue) : carry(queue);
+		bool more = stopping ? fm_answers(queue) : carry(queue);
 
 		if (queue->end != FM_RUNNING)
 			break;
@@ -524,7 +387,7 @@ int fm_queue_destroy(struct fm_queue *queue, int timeout_ms)
 	struct fuse_in_header header = {
 		.len = sizeof(header), .opcode = FUSE_DESTROY, .unique = UINT64_MAX - 1};
 	struct fm_shape shape = {0};
-	struct slot *slot = queue->free;
+	struct fm_slot *slot = queue->free;
 	void *cookie = NULL;
 	uint32_t used;
 	int r = 0;

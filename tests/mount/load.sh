@@ -6,7 +6,8 @@
 fio_job()
 {
 	mkdir "$MNT/fio"
-	FIO_DIR=$MNT/fio FIO_SIZE=$(short 1000k 65000k) fio "tests/fio/$1.fio"
+	FIO_DIR=$MNT/fio FIO_SIZE=$(short 1000k 65000k) \
+		fio --verify_state_save=0 "tests/fio/$1.fio"
 	rm -r "$MNT/fio"
 }
 
