@@ -221,8 +221,7 @@ bool vq_driver_take(struct vq_driver *driver, void **cookie, uint32_t *len)
 	return true;
 }
 
-/* Asks for an interrupt; true when there is something to take already. */
-static bool arm(struct vq_driver *driver)
+bool vq_driver_arm(struct vq_driver *driver)
 {
 	__virtio16 *event = &driver->avail->ring[driver->num];
 
@@ -239,7 +238,7 @@ int vq_driver_wait(struct vq_driver *driver, int timeout_ms)
 		{.fd = driver->err, .events = POLLIN},
 	};
 
-	while (!arm(driver)) {
+	while (!vq_driver_arm(driver)) {
 		int64_t left = deadline - vu_now_ms();
 		uint64_t count;
 		int n;
@@ -248,7 +247,7 @@ int vq_driver_wait(struct vq_driver *driver, int timeout_ms)
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n == 0)
-			return arm(driver) ? 0 : -ETIMEDOUT;
+			return vq_driver_arm(driver) ? 0 : -ETIMEDOUT;
 		/* Empty it before arming again, so that no interrupt is lost. */
 		if (n > 0 && (fds[0].revents & POLLIN))
 			(void)!read(driver->call, &count, sizeof(count));

@@ -71,6 +71,12 @@ bool vq_driver_kick(struct vq_driver *driver);
 bool vq_driver_take(struct vq_driver *driver, void **cookie, uint32_t *len);
 
 /*
+ * Asks for an interrupt at the next used chain, for callers that poll `call` (and `err`) along with
+ * fds of their own: empty `call` before. True when there is something to take already.
+ */
+bool vq_driver_arm(struct vq_driver *driver);
+
+/*
  * Waits until a used chain is there, at most `timeout_ms`: 0, -ETIMEDOUT, or -EPIPE when the
  * device signalled the err eventfd.
  */

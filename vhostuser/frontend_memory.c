@@ -6,6 +6,7 @@
  * CONFIGURE_MEM_SLOTS each slot has a message of its own, else each change sends the whole table.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -31,10 +32,12 @@ static void slot_free(struct fe_slot *slot)
 
 static int slot_make(struct fe_slot *slot, uint64_t gpa, uint64_t size)
 {
-	CLEANUP_FD int fd = memfd_create("guest-memory", MFD_CLOEXEC);
+	CLEANUP_FD int fd = memfd_create("guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	void *host;
 
-	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+	/* Sealed: a back-end that cut it short would have us end by SIGBUS. */
+	if (fd < 0 || ftruncate(fd, (off_t)size) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -errno;
 	host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (host == MAP_FAILED)

@@ -7,17 +7,10 @@
 #include <stdint.h>
 
 #include "gateway/frontend/channel.h"
+#include "gateway/frontend/exit.h"
 #include "gateway/frontend/fuse_client.h"
 #include "gateway/frontend/window.h"
 #include "vhostuser/frontend.h"
-
-/* The program's exit statuses. Part of the interface. */
-enum ft_exit {
-	FT_EXIT_OK = 0,
-	FT_EXIT_FAILED = 1,   /* a wrong byte, or a check that failed */
-	FT_EXIT_USAGE = 2,    /* an option is unknown, missing or has a bad value */
-	FT_EXIT_PROTOCOL = 3, /* the back-end does not offer DAX, or broke a protocol */
-};
 
 enum ft_verb { FT_VERIFY, FT_STORM, FT_FAULT, FT_HELP };
 

@@ -5,11 +5,14 @@
 #include <string.h>
 
 #include "gateway/frontend/dax.h"
+#include "gateway/frontend/mount.h"
+#include "vhostuser/checked.h"
 
 static const char help[] =
 	"Usage: virtiofs-frontend dax verify|storm|fault SOCKET [options]\n"
+	"       virtiofs-frontend mount SOCKET DIR [options]    (see mount --help)\n"
 	"\n"
-	"Tries the DAX window of a virtio-fs back-end with a window of its own, with no VM. It "
+	"dax tries the DAX window of a virtio-fs back-end with a window of its own, with no VM. It "
 	"makes\n"
 	"files in the shared directory and removes them again.\n"
 	"\n"
@@ -61,11 +64,20 @@ static enum ft_exit dax(int argc, char **argv)
 	return status;
 }
 
+static const struct command {
+	const char *name;
+	enum ft_exit (*run)(int argc, char **argv);
+} commands[] = {
+	{"dax", dax},
+	{"mount", fm_main},
+};
+
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
-	if (argc > 1 && !strcmp(argv[1], "dax"))
-		return dax(argc - 1, argv + 1);
+	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "--help")) {
 		fputs(help, stdout);
 		return FT_EXIT_OK;
@@ -74,6 +86,6 @@ int main(int argc, char **argv)
 		puts("virtiofs-frontend " GW_VERSION);
 		return FT_EXIT_OK;
 	}
-	fputs("virtiofs-frontend: the command is missing: dax (see --help)\n", stderr);
+	fputs("virtiofs-frontend: the command is missing: dax or mount (see --help)\n", stderr);
 	return FT_EXIT_USAGE;
 }

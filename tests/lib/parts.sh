@@ -12,6 +12,7 @@ declare -A about=(
 	[peer]="the integration suite against QEMU's C virtiofsd: checks the harness"
 	[guest]="virtual machines with the directory mounted"
 	[dax]="virtual machines that map its files, on QEMU 11.1"
+	[mount]="real programs on a back-end that this machine's kernel has mounted"
 	[readme]="what the README tells to type"
 	[sid]="build and tests with libfuse 3.18 in a chroot of Debian sid"
 )
@@ -106,7 +107,7 @@ part_threads()
 	build build-tsan "gcc, ThreadSanitizer" -Dwerror=false -Dbuildtype=debugoptimized \
 		-Db_sanitize=thread || return
 	mapfile -t threaded < <(
-		tests_like build-tsan '.*queue.*|pool|hang|memory|session|io|window_threads'
+		tests_like build-tsan '.*queue.*|pool|hang|memory|session|io|window_threads|mount'
 	)
 	if setarch -R true 2>/dev/null; then
 		prefix="setarch -R"
@@ -138,6 +139,12 @@ part_dax()
 {
 	plain || return
 	tests/guest/run dax dax-life
+}
+
+part_mount()
+{
+	plain || return
+	tests/mount/run
 }
 
 part_readme()

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the exit status of virtiofs-frontend says. Part of the interface: never renumber. */
+#pragma once
+
+enum ft_exit {
+	FT_EXIT_OK = 0,
+	FT_EXIT_FAILED = 1,   /* a wrong byte or a failed check; nothing could be mounted */
+	FT_EXIT_USAGE = 2,    /* an option is unknown, missing or has a bad value */
+	FT_EXIT_PROTOCOL = 3, /* the back-end is not there, lacks something, or broke a protocol */
+};
