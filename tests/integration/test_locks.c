@@ -538,4 +538,4 @@ static const struct it_difference differences[] = {
 	{ "many_take_turns", OTHER_OPTIONS },
 };
 
-IT_MAIN("lock", tests, differences)
+IT_MAIN("locks", tests, differences)
