@@ -536,6 +536,7 @@ static const struct it_difference differences[] = {
 	{ "sigterm_ends_with_waiters", OTHER_OPTIONS },
 	{ "release_frees", OTHER_OPTIONS },
 	{ "many_take_turns", OTHER_OPTIONS },
+	{ "off_by_default", "it locks what was not agreed on" },
 };
 
 IT_MAIN("locks", tests, differences)

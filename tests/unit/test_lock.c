@@ -201,6 +201,9 @@ static void test_off(void **state)
 static void test_limits(void **state)
 {
 	struct lock_guest *g = *state;
+	const uint64_t far = UINT64_C(1) << 40;
+	struct fuse_lk_in in = lock_in(g->fh[0], 5, F_WRLCK, far, far);
+	struct call *call;
 	uint64_t owner = 1, i;
 	int r;
 
@@ -212,16 +215,30 @@ static void test_limits(void **state)
 	while (--owner > 0)
 		assert_int_equal(do_flush(g, 0, owner), 0);
 
-	for (i = 0; i < FS_LOCK_RANGES_MAX; i++)
+	/* A wait that was given its lock when there was room, and finds none any more. */
+	assert_int_equal(set_lock(g, 4, F_WRLCK, far, far), 0);
+	assert_int_equal(set_lock(g, 5, F_WRLCK, far + 9, far + 9), 0);
+	call = send_lock_wait(g, &in, 1000);
+	assert_int_equal(do_flush(g, 0, 4), 0);
+	waits[0]->block(waits[0]);
+
+	for (i = 1; i < FS_LOCK_RANGES_MAX; i++)
 		assert_int_equal(set_lock(g, 1 + i % 2, F_RDLCK, 2 * i, 2 * i), 0);
+	assert_false(host_can_lock(g, F_WRLCK, (off_t)far, 1));
+	waits[0]->done(waits[0]);
+	assert_int_equal(call_answer(call).error, -ENOLCK);
+	call_free(call);
+	assert_true(host_can_lock(g, F_WRLCK, (off_t)far, 1));
+	assert_false(host_can_lock(g, F_WRLCK, (off_t)far + 9, 1));
 	assert_int_equal(set_lock(g, 1, F_RDLCK, 2 * i, 2 * i), -ENOLCK);
 	assert_int_equal(set_lock(g, 3, F_RDLCK, 0, 0), -ENOLCK);
 	/* To unlock is possible, and makes room, unless it takes some itself. */
-	assert_int_equal(set_lock(g, 1, F_UNLCK, 0, 0), 0);
+	assert_int_equal(set_lock(g, 1, F_UNLCK, 4, 4), 0);
 	assert_int_equal(set_lock(g, 1, F_RDLCK, 2 * i, 2 * i + 9), 0);
 	assert_int_equal(set_lock(g, 1, F_UNLCK, 2 * i + 2, 2 * i + 3), -ENOLCK);
 	assert_int_equal(set_lock(g, 1, F_UNLCK, 0, LOCK_END), 0);
 	assert_int_equal(do_flush(g, 0, 2), 0);
+	assert_int_equal(do_flush(g, 0, 5), 0);
 	assert_true(host_can_lock(g, F_WRLCK, 0, 0));
 }
 
@@ -270,14 +287,17 @@ static void test_flush_is_the_owners(void **state)
 static void test_flock(void **state)
 {
 	struct lock_guest *g = *state;
+	int fds;
 
 	assert_int_equal(set_flock(g, 0, 1, F_RDLCK), 0);
 	assert_int_equal(set_flock(g, 1, 2, F_RDLCK), 0);
 	assert_int_equal(set_flock(g, 1, 3, F_WRLCK), -EAGAIN);
 	/* The other kind of lock is another space. */
 	assert_int_equal(set_lock(g, 1, F_WRLCK, 0, LOCK_END), 0);
-	/* A conversion that fails loses what there was, as flock() does. */
+	/* A conversion that fails loses what there was, as flock() does, and its description. */
+	fds = count_fds();
 	assert_int_equal(set_flock(g, 0, 1, F_WRLCK), -EAGAIN);
+	assert_int_equal(count_fds(), fds - 1);
 	assert_int_equal(set_flock(g, 1, 2, F_WRLCK), 0);
 	assert_false(host_can_flock(g, LOCK_SH));
 	assert_int_equal(set_flock(g, 1, 2, F_UNLCK), 0);

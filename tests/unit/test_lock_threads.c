@@ -184,11 +184,57 @@ static void test_sessions_end(void **state)
 	guests_free(guests);
 }
 
+struct setter {
+	struct lock_guest *g;
+	struct call *call;
+	uint64_t fh;
+};
+
+static void *set_main(void *arg)
+{
+	struct setter *s = arg;
+	struct fuse_lk_in in = lock_in(s->fh, 1, F_WRLCK, 0, 9);
+
+	s->call = call_request(FUSE_SETLK, 7, s->g->nodeid, &in, sizeof(in), HEADER_SIZE);
+	fs_submit(s->g->c->f->fs, &s->call->io);
+	return NULL;
+}
+
+/* Whoever is first, a lock by a handle that was released is none. */
+static void test_release_while_locking(void **state)
+{
+	struct lock_guest guests[2], *g = &guests[0];
+
+	(void)state;
+	guests_new(guests);
+	for (int round = 0; round < 2000; round++) {
+		struct fuse_open_out out;
+		struct setter s = {.g = g};
+		pthread_t thread;
+		int error;
+
+		assert_int_equal(do_open(g->c, FUSE_OPEN, g->nodeid, O_RDWR, &out), 0);
+		s.fh = out.fh;
+		assert_int_equal(pthread_create(&thread, NULL, set_main, &s), 0);
+		for (volatile int spin = 0; spin < round % 100 * 200; spin++)
+			;
+		assert_int_equal(do_release(g->c, FUSE_RELEASE, g->nodeid, out.fh), 0);
+		pthread_join(thread, NULL);
+		error = call_answer(s.call).error;
+		assert_true(error == 0 || error == -EBADF);
+		call_free(s.call);
+		assert_int_equal(set_lock(&guests[1], 1, F_WRLCK, 0, LOCK_END), 0);
+		assert_int_equal(set_lock(&guests[1], 1, F_UNLCK, 0, LOCK_END), 0);
+	}
+	guests_free(guests);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_never_two),
 		cmocka_unit_test(test_sessions_end),
+		cmocka_unit_test(test_release_while_locking),
 	};
 
 	vu_log_level = LOG_LEVEL_ERROR;
