@@ -3,11 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/integration/hangfs.h"
 #include "tests/integration/harness.h"
 
 #define ROOT FUSE_ROOT_ID
@@ -35,17 +38,24 @@ struct side {
 struct pair {
 	struct side a, b;
 	int host; /* the host has it open too */
+	bool far; /* "f" is on a file system that asks a server */
+	struct hangfs fs;
 };
 
-static void side_open(struct side *side)
+static void open_path(struct side *side, const char *path)
 {
 	struct fuse_entry_out entry;
 	struct fuse_open_out fh;
 
-	assert_int_equal(fc_lookup(side->it->q, ROOT, "f", &entry), 0);
+	assert_int_equal(fc_walk(side->it->q, path, &entry), 0);
 	assert_int_equal(fc_open(side->it->q, entry.nodeid, O_RDWR, &fh), 0);
 	side->nodeid = entry.nodeid;
 	side->fh = fh.fh;
+}
+
+static void side_open(struct side *side)
+{
+	open_path(side, "f");
 }
 
 static void side_start(struct side *side, const char *share)
@@ -76,6 +86,26 @@ static int pair_setup(void **state)
 	return 0;
 }
 
+/* The same with the file on another file system. */
+static int far_setup(void **state)
+{
+	struct pair *p;
+	char path[256];
+
+	pair_setup(state);
+	p = *state;
+	p->far = true;
+	snprintf(path, sizeof(path), "%s", it_path(p->a.it, "mnt"));
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(hangfs_start(&p->fs, path), 0);
+	close(p->host);
+	p->host = open(it_path(p->a.it, "mnt/ok"), O_RDWR | O_CLOEXEC);
+	assert_true(p->host >= 0);
+	open_path(&p->a, "mnt/ok");
+	open_path(&p->b, "mnt/ok");
+	return 0;
+}
+
 static int pair_teardown(void **state)
 {
 	struct pair *p = *state;
@@ -83,6 +113,8 @@ static int pair_teardown(void **state)
 	int r;
 
 	close(p->host);
+	if (p->far)
+		hangfs_stop(&p->fs);
 	r = it_teardown(&b);
 	r |= it_teardown(&a);
 	free(p);
@@ -470,6 +502,51 @@ static void release_frees(void **state)
 	assert_int_equal(fc_wait(req, SOON_MS, NULL), 0);
 }
 
+/* What may wait for a server is unlocked on other threads, while a request hangs there. */
+static void far_locks_end(void **state)
+{
+	struct pair *p = *state;
+
+	all_exclude_each_other(state);
+	assert_int_equal(flock(p->host, LOCK_UN), 0);
+	assert_int_equal(set_flock(&p->b, 1, F_UNLCK), 0);
+	assert_int_equal(set_lock(&p->a, 1, F_UNLCK, 0, END), 0);
+	for (int round = 0; round < 3; round++) {
+		struct fc_req *req = contend(p);
+		struct side hang = p->a;
+		struct fuse_read_in in;
+
+		open_path(&hang, "mnt/hang");
+		in = (struct fuse_read_in){ .fh = hang.fh, .size = 16 };
+		assert_non_null(fc_send(p->a.it->q, &(struct fc_call){
+							    .opcode = FUSE_READ,
+							    .nodeid = hang.nodeid,
+							    .args = &in,
+							    .args_len = sizeof(in),
+							    .room = 16,
+						    }));
+		assert_int_equal(hangfs_wait(&p->fs, 1, 5000), 0);
+		if (round == 2) {
+			assert_int_equal(fc_mount(p->a.it->q, NULL), 0);
+			assert_freed(p, req);
+			break;
+		}
+		it_disconnect(p->a.it);
+		assert_freed(p, req);
+		it_connect(p->a.it, &options.fc);
+		assert_int_equal(fc_mount(p->a.it->q, NULL), 0);
+		open_path(&p->a, "mnt/ok");
+	}
+	open_path(&p->a, "mnt/ok");
+	assert_int_equal(set_lock(&p->a, 1, F_WRLCK, 0, 9), 0);
+	assert_int_equal(set_flock(&p->a, 1, F_WRLCK), 0);
+	assert_int_equal(fc_flush(p->a.it->q, p->a.nodeid, p->a.fh), 0);
+	assert_int_equal(fc_release(p->a.it->q, p->a.nodeid, p->a.fh), 0);
+	assert_int_equal(flock(p->host, LOCK_EX | LOCK_NB), 0);
+	assert_int_equal(host_lock(p->host, F_WRLCK, 0, 0), 0);
+	assert_int_equal(hangfs_release(&p->fs), 0);
+}
+
 /* ---- contention ---- */
 
 static void many_take_turns(void **state)
@@ -516,6 +593,7 @@ static const struct CMUnitTest tests[] = {
 	PAIR_TEST(sigkill_frees),
 	PAIR_TEST(sigterm_ends_with_waiters),
 	PAIR_TEST(release_frees),
+	{ "far_locks_end", far_locks_end, far_setup, pair_teardown, NULL },
 	PAIR_TEST(many_take_turns),
 	IT_TEST(off_by_default),
 };
@@ -535,6 +613,7 @@ static const struct it_difference differences[] = {
 	{ "sigkill_frees", OTHER_OPTIONS },
 	{ "sigterm_ends_with_waiters", OTHER_OPTIONS },
 	{ "release_frees", OTHER_OPTIONS },
+	{ "far_locks_end", OTHER_OPTIONS },
 	{ "many_take_turns", OTHER_OPTIONS },
 	{ "off_by_default", "it locks what was not agreed on" },
 };
