@@ -114,6 +114,33 @@ test_counting()
 		test "$("$TOOL" lock-sum "$SHARE/count-$kind")" = "$want"
 }
 
+# A waiter stays in the queue while its VM is stopped.
+test_stopped_guest()
+{
+	local begin took
+	hold a fcntl /mnt/fcntl
+	wait_until 5 has_it a
+	hold b fcntl /mnt/fcntl
+	sleep 0.5
+	begin=$EPOCHREALTIME
+	check "lock: a VM whose process waits stops" qmp b stop
+	took=$(elapsed_ms "$begin")
+	check "lock: and does not wait for that ($took ms)" test "$took" -le 450
+	kill_holder a
+	check "lock: it gets the lock while it is stopped" not_soon fcntl
+	check "lock: the VM goes on" qmp b cont
+	check "lock: its process has the lock" wait_until 5 has_it b
+	kill_holder b
+	check "lock: and releases it" wait_until 5 try_host fcntl fcntl
+}
+
+# Somebody else has it, and goes on having it.
+not_soon()
+{
+	sleep 0.5
+	not_now "$1"
+}
+
 test_dead_guest()
 {
 	local begin took kind
@@ -148,6 +175,7 @@ check "lock: F_GETLK names a process of the same VM" guest a \
 check "lock: and none of another" guest b "$owner"'; test "$owner" = 0'
 check "lock: a deadlock is told" guest b 'guest-tool lock-deadlock /mnt/dead'
 kill_holder a
+test_stopped_guest
 test_dead_guest
 guest_stop b
 finish
