@@ -22,6 +22,7 @@
 #include "fuse/core.h"
 #include "fuse/dax.h"
 #include "fuse/init.h"
+#include "fuse/lock.h"
 #include "fuse/ops.h"
 #include "fuse/reply.h"
 #include "fuse/session.h"
@@ -100,8 +101,10 @@ uint64_t fs_epoch_next(struct fs *fs, bool cut)
 		atomic_store_explicit(&fs->cut, fs->epoch, memory_order_release);
 	epoch = ++fs->epoch;
 	pthread_mutex_unlock(&fs->lock);
-	if (ended)
+	if (ended) {
+		fs_session_end(ended);
 		fs_session_put(ended);
+	}
 	return epoch;
 }
 
@@ -249,6 +252,15 @@ static void destroy(struct fs_slot *slot)
 	fs_reply_err(slot, 0);
 }
 
+/* Only those that wait for a lock can be interrupted. */
+static void interrupt(struct fs_slot *slot)
+{
+	const struct fuse_interrupt_in *in = fs_slot_args(slot);
+
+	fs_lock_interrupt(slot->session->tree, in->unique);
+	fs_reply_none(slot);
+}
+
 static void route(struct fs_slot *slot, const struct fs_shape *shape)
 {
 	if (slot->header.opcode == FUSE_INIT) {
@@ -261,7 +273,7 @@ static void route(struct fs_slot *slot, const struct fs_shape *shape)
 	else if (slot->header.opcode == FUSE_DESTROY)
 		destroy(slot);
 	else if (slot->header.opcode == FUSE_INTERRUPT)
-		fs_reply_none(slot); /* nothing that we wait for can be interrupted yet */
+		interrupt(slot);
 	else if (shape->flags & FS_SHAPE_DEFER)
 		fs_slot_defer(slot, run);
 	else

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -28,6 +29,20 @@ struct fs_work {
 	void (*run)(struct fs_work *work);
 };
 
+/*
+ * A wait for what may never come, in a system call, on a thread of its own: block(wait), during
+ * which fs_config.interrupt makes system calls end in EINTR, and then, where it does not, exactly
+ * once done(wait). Memory stays the fs's own; after done() has begun only the fs touches it.
+ */
+struct fs_wait {
+	void (*block)(struct fs_wait *wait);
+	void (*done)(struct fs_wait *wait);
+	int error; /* for done(): 0, or why there was no way to block, -errno */
+	/* The owner's of the threads, zero before fs_config.wait. */
+	void *_Atomic thread;
+	_Atomic bool interrupted;
+};
+
 struct fs_config {
 	int root_fd; /* the shared directory, O_RDONLY | O_DIRECTORY; borrowed */
 	int proc_fd; /* /proc/self/fd, O_PATH; borrowed: O_PATH fds are reopened by it */
@@ -41,6 +56,18 @@ struct fs_config {
 	/* Runs `work` soon on a thread that may block. Never fails, never runs it in place. */
 	void (*defer)(void *ctx, struct fs_work *work);
 	void *ctx;
+	bool posix_lock; /* fcntl() locks of guests are the host's */
+	bool flock;      /* and so are flock()'s */
+	/*
+	 * Starts a wait. Never runs it in place. -EAGAIN when there are as many as may be, or the
+	 * system has no thread to give: nothing of it is called then. NULL: there are never any.
+	 */
+	int (*wait)(void *ctx, struct fs_wait *wait);
+	/*
+	 * Has block() of a wait that was started, or is just being, and is not done, end soon: its
+	 * system calls end in EINTR again and again. Never blocks. Any thread.
+	 */
+	void (*interrupt)(void *ctx, struct fs_wait *wait);
 };
 
 /*
@@ -61,8 +88,8 @@ struct fs_io {
 	/* `len` bytes were written to rep (0 for a request without an answer). */
 	void (*complete)(struct fs_io *io, uint32_t len);
 	/*
-	 * It waits for the front-end from now on: whoever stops a queue need not wait for it.
-	 * Called at most once, before complete or drop.
+	 * It waits for the front-end, or for a lock, from now on: whoever stops a queue need not
+	 * wait for it. Called at most once, before complete or drop.
 	 */
 	void (*park)(struct fs_io *io);
 	/* The session is over: the guest must not hear of it. */

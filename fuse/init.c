@@ -49,9 +49,19 @@ static bool with_readdirplus(const struct fs_config *config)
 	return config->cache != FS_CACHE_NEVER;
 }
 
+static bool with_posix_locks(const struct fs_config *config)
+{
+	return config->posix_lock;
+}
+
+static bool with_flock(const struct fs_config *config)
+{
+	return config->flock;
+}
+
 /*
  * The flags that we carry, each only when the guest offers it. One that is not here is not agreed
- * on: locks stay the guest's own, there is no write-back cache, no setuid-killing on our side, no
+ * on: there is no write-back cache, no setuid-killing on our side, no
  * passthrough.
  */
 static const struct init_flag {
@@ -68,6 +78,8 @@ static const struct init_flag {
 	{FUSE_PARALLEL_DIROPS, NULL},
 	{FUSE_MAX_PAGES, NULL},
 	{FUSE_INIT_EXT, NULL},
+	{FUSE_POSIX_LOCKS, with_posix_locks},
+	{FUSE_FLOCK_LOCKS, with_flock},
 	{FUSE_MAP_ALIGNMENT, fs_dax_usable},
 	{FUSE_HAS_INODE_DAX, fs_dax_usable},
 };

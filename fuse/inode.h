@@ -32,6 +32,7 @@
 struct fs_handle;
 struct fs_handles;
 struct fs_dax_seen;
+struct fs_locks;
 
 /* Inodes that a guest may remember at a time: ~200 bytes each. */
 #define FS_INODES_MAX   (8u << 20)
@@ -77,6 +78,7 @@ struct fs_tree {
 	uint32_t generation;     /* constant: what new slots of tables start with */
 	struct fs_inode *root;   /* constant; nodeid 1, pinned, its fd always open */
 	struct fs_handles *handles;
+	struct fs_locks *locks; /* lock.c; NULL: locks are the guest's own */
 	bool dax_flags; /* constant once the session is live: FUSE_ATTR_DAX means something to it */
 	_Atomic(struct fs_dax_seen *) dax_seen; /* owned; see op_dax.c. NULL before the first map */
 

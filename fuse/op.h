@@ -137,6 +137,12 @@ void fs_far_start(struct fs_slot *slot);
 void fs_op_setupmapping(struct fs_slot *slot);
 void fs_op_removemapping(struct fs_slot *slot);
 
+/* op_lock.c */
+void fs_op_getlk(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi, struct flock *lock);
+void fs_op_setlk(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi, struct flock *lock,
+	int sleep);
+void fs_op_flock(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi, int operation);
+
 /* op_misc.c */
 void fs_op_statfs(fuse_req_t req, fuse_ino_t nodeid);
 void fs_op_access(fuse_req_t req, fuse_ino_t nodeid, int mask);

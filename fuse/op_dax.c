@@ -208,9 +208,7 @@ void fs_dax_end(const struct fs_config *config)
 
 void fs_dax_park(struct fs_slot *slot)
 {
-	if (slot->io->park && !slot->parked)
-		slot->io->park(slot->io);
-	slot->parked = true;
+	fs_slot_park(slot);
 }
 
 static void done(struct dax_request *op, int error)

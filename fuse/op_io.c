@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "fuse/dax.h"
+#include "fuse/lock.h"
 #include "vhostuser/checked.h"
 
 /* Segments of one system call, on the stack: 2 MiB of a guest's pages. IOV_MAX is 1024. */
@@ -230,18 +231,23 @@ void fs_op_write_buf(fuse_req_t req, fuse_ino_t nodeid, struct fuse_bufvec *data
 
 /*
  * The guest closed one of its fds: closing one of ours makes network file systems say now what
- * went wrong with data that was written.
+ * went wrong with data that was written. And the closer's locks go.
  */
 static int flush_file(struct fs_slot *slot, bool may_block)
 {
 	CLEANUP_FILE struct fs_file file = {0};
 	const struct fuse_flush_in *in = fs_slot_args(slot);
 	int copy, r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
+	bool written;
 
-	if (r < 0 || (file.handle->flags & O_ACCMODE) == O_RDONLY)
+	if (r < 0)
 		return r;
-	if (!may_block && file.handle->inode->volume->remote)
+	written = (file.handle->flags & O_ACCMODE) != O_RDONLY;
+	if (!may_block && file.handle->inode->volume->remote && (written || file.tree->locks))
 		return -EAGAIN;
+	fs_lock_flush(file.tree, file.handle->inode, in->lock_owner);
+	if (!written)
+		return 0;
 	copy = fcntl(file.fd, F_DUPFD_CLOEXEC, 0);
 	if (copy < 0)
 		return -errno;
@@ -264,13 +270,40 @@ void fs_op_flush(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 		fs_reply_err(slot, r);
 }
 
+/* The inode is held over the handle's end: its locks go after it. */
+static int release_file(struct fs_slot *slot, bool may_block)
+{
+	CLEANUP_HELD struct fs_held held = {0};
+	const struct fuse_release_in *in = fs_slot_args(slot);
+	struct fs_tree *tree = fs_tree_of(slot);
+	int r;
+
+	if (!tree->locks)
+		return fs_handle_release(tree, in->fh, slot->header.nodeid);
+	if (fs_held_get(slot, slot->header.nodeid, &held) < 0)
+		return -EBADF;
+	if (!may_block && held.inode->volume->remote)
+		return -EAGAIN;
+	r = fs_handle_release(tree, in->fh, slot->header.nodeid);
+	fs_lock_release(tree, held.inode, in);
+	return r;
+}
+
+static void release_on(struct fs_slot *slot)
+{
+	fs_reply_err(slot, release_file(slot, true));
+}
+
 /* RELEASE and RELEASEDIR. */
 void fs_op_release(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
-	const struct fuse_release_in *in = fs_slot_args(slot);
+	int r = release_file(slot, false);
 
-	fs_reply_err(slot, fs_handle_release(fs_tree_of(slot), in->fh, slot->header.nodeid));
+	if (r == -EAGAIN)
+		fs_slot_defer(slot, release_on);
+	else
+		fs_reply_err(slot, r);
 }
 
 static int sync_file(struct fs_slot *slot)

@@ -38,6 +38,9 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.fallocate = fs_op_fallocate,
 	.lseek = fs_op_lseek,
 	.copy_file_range = fs_op_copy_file_range,
+	.getlk = fs_op_getlk,
+	.setlk = fs_op_setlk,
+	.flock = fs_op_flock,
 };
 
 fs_own_op *fs_own_op_find(uint32_t opcode)

@@ -25,6 +25,7 @@
 
 #include "fuse/core.h"
 #include "fuse/handle.h"
+#include "fuse/lock.h"
 #include "fuse/ops.h"
 #include "fuse/slot.h"
 #include "fuse/tree.h"
@@ -147,13 +148,36 @@ void fs_session_put(struct fs_session *session)
 
 	if (atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	if (fs->closing || !session->tree || !fs_handles_any(session->tree)) {
+	if (fs->closing || !session->tree ||
+		!(fs_handles_any(session->tree) || fs_locks_any(session->tree))) {
 		session_free(session);
 		return;
 	}
 	atomic_fetch_add_explicit(&fs->inflight, 1, memory_order_relaxed);
 	session->burial.run = bury;
 	fs->config.defer(fs->config.ctx, &session->burial);
+}
+
+static void unlock_rest(struct fs_work *work)
+{
+	struct fs_session *session = container_of(work, struct fs_session, unlock);
+	struct fs *fs = session->fs;
+
+	(void)fs_locks_end(session->tree, true);
+	fs_session_put(session);
+	atomic_fetch_sub_explicit(&fs->inflight, 1, memory_order_release);
+}
+
+void fs_session_end(struct fs_session *session)
+{
+	struct fs *fs = session->fs;
+
+	if (!fs_locks_end(session->tree, fs->closing))
+		return;
+	atomic_fetch_add_explicit(&fs->inflight, 1, memory_order_relaxed);
+	(void)fs_session_get(session);
+	session->unlock.run = unlock_rest;
+	fs->config.defer(fs->config.ctx, &session->unlock);
 }
 
 bool fs_session_is_cut(const struct fs_session *session)

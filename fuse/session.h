@@ -33,6 +33,7 @@ struct fs_session {
 	int reply_fd;            /* our end of the pair that libfuse answers on by itself */
 	struct fs_tree *tree;    /* inodes and handles of this epoch */
 	struct fs_work burial;   /* defers the end of a session that has files open */
+	struct fs_work unlock;   /* defers the release of locks that a server has */
 	uint64_t init_flags;     /* what was agreed on: the INIT reply's flags and flags2 */
 	uint32_t minor;          /* that both speak */
 };
@@ -49,6 +50,12 @@ int fs_session_new(struct fs *fs, uint64_t epoch, struct fs_session **session);
  */
 struct fs_session *fs_session_get(struct fs_session *session);
 void fs_session_put(struct fs_session *session);
+
+/*
+ * The session is over, whatever is still in flight: its locks are released, those that wait for
+ * one are told. Never blocks: what a server has is unlocked on a deferred thread.
+ */
+void fs_session_end(struct fs_session *session);
 
 /* True when the guest has left this session behind and must not hear from it any more. */
 bool fs_session_is_cut(const struct fs_session *session);

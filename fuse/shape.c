@@ -46,6 +46,9 @@
 	X(READDIR,         IN(read),            0, NONE,    0,                      READS | LISTS) \
 	X(RELEASEDIR,      IN(release),         0, NONE,    0,                      0) \
 	X(FSYNCDIR,        IN(fsync),           0, NONE,    0,                      DEFER) \
+	X(GETLK,           IN(lk),              0, NONE,    OUT(lk),                0) \
+	X(SETLK,           IN(lk),              0, NONE,    0,                      0) \
+	X(SETLKW,          IN(lk),              0, NONE,    0,                      0) \
 	X(ACCESS,          IN(access),          0, NONE,    0,                      0) \
 	X(CREATE,          IN(create),          1, NONE,    OUT(entry) + OUT(open), 0) \
 	X(INTERRUPT,       IN(interrupt),       0, NONE,    0,                      SILENT) \
@@ -67,9 +70,6 @@
 	X(GETXATTR)                                                                                \
 	X(LISTXATTR)                                                                               \
 	X(REMOVEXATTR)                                                                             \
-	X(GETLK)                                                                                   \
-	X(SETLK)                                                                                   \
-	X(SETLKW)                                                                                  \
 	X(BMAP)                                                                                    \
 	X(IOCTL)                                                                                   \
 	X(POLL)                                                                                    \

@@ -159,6 +159,13 @@ struct fs_slot *fs_slot_claim(struct fuse_req *req)
 	return slot;
 }
 
+void fs_slot_park(struct fs_slot *slot)
+{
+	if (slot->io->park && !slot->parked)
+		slot->io->park(slot->io);
+	slot->parked = true;
+}
+
 static void run_deferred(struct fs_work *work)
 {
 	struct fs_slot *slot = container_of(work, struct fs_slot, work);

@@ -74,6 +74,9 @@ int fs_slot_reserve(struct fs_slot *slot, size_t len);
 /* From an op: its slot, now answered by us alone (fs_reply_*). Exactly once for each request. */
 struct fs_slot *fs_slot_claim(struct fuse_req *req);
 
+/* Tells the owner of the request, once, that it waits for somebody else now (fs_io.park). */
+void fs_slot_park(struct fs_slot *slot);
+
 /*
  * From an op on a claimed slot: run `fn(slot)` on a thread that may block, which then answers. The
  * op returns at once and touches the slot no more.

@@ -17,6 +17,7 @@
 #include "fuse/dax.h"
 #include "fuse/handle.h"
 #include "fuse/inode.h"
+#include "fuse/lock.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
 #include "vhostuser/log.h"
@@ -62,6 +63,8 @@ int fs_tree_new(const struct fs_config *config, uint32_t epoch, struct fs_tree *
 	if (r == 0)
 		r = fs_handles_init(fresh);
 	if (r == 0)
+		r = fs_locks_new(fresh);
+	if (r == 0)
 		r = open_root(fresh);
 	if (r < 0) {
 		fs_tree_free(fresh);
@@ -75,6 +78,7 @@ void fs_tree_free(struct fs_tree *tree)
 {
 	if (!tree)
 		return;
+	fs_locks_free(tree);
 	fs_handles_fini(tree);
 	fs_inodes_fini(tree);
 	fs_volumes_free(tree);

@@ -24,6 +24,7 @@
 #include "gateway/share.h"
 #include "gateway/supervisor.h"
 #include "gateway/view.h"
+#include "gateway/waiter.h"
 #include "gateway/window.h"
 #include "vhostuser/log.h"
 
@@ -33,6 +34,16 @@
 static void defer(void *pool, struct fs_work *work)
 {
 	gw_pool_submit(pool, work);
+}
+
+static int wait_apart(void *pool, struct fs_wait *wait)
+{
+	return gw_waiter_start(wait);
+}
+
+static void interrupt(void *pool, struct fs_wait *wait)
+{
+	gw_waiter_interrupt(wait);
 }
 
 /* What is in flight gets a moment to end, and files to be closed; false when some is stuck. */
@@ -74,6 +85,10 @@ static int service_new(
 		.dax = options->dax,
 		.dax_threshold = options->dax_threshold,
 		.defer = defer,
+		.posix_lock = options->posix_lock,
+		.flock = options->flock,
+		.wait = wait_apart,
+		.interrupt = interrupt,
 	};
 	int r = gw_pool_new(&service->pool);
 

@@ -101,6 +101,8 @@ const struct gw_option gw_option_table[] = {
 	{"cache", "never|metadata|auto|always", "auto", "what guests may cache and how long",
 		WORD(cache, cache_words)},
 	{"readonly", NULL, NULL, "refuse every change", FLAG(readonly)},
+	{"posix-lock", NULL, NULL, "guests' fcntl() locks are the host's", FLAG(posix_lock)},
+	{"flock", NULL, NULL, "guests' flock() locks are the host's", FLAG(flock)},
 	{"sandbox", "none|chroot", "chroot as root", "confinement; no namespaces yet",
 		WORD(sandbox, sandbox_words)},
 	{"dax-window", "SIZE", "0",

@@ -33,6 +33,8 @@ struct gw_options {
 	const char *tag; /* NULL: none */
 	enum fs_cache cache;
 	bool readonly;
+	bool posix_lock;
+	bool flock;
 	enum gw_sandbox sandbox;
 	enum fs_dax dax;
 	uint64_t dax_threshold;            /* bytes */

@@ -117,7 +117,8 @@ static void request_drop(struct fs_io *io)
 
 /*
  * It waits for an answer of the front-end, which may itself be waiting for our answer to
- * GET_VRING_BASE (design.md §6): a stop must not wait for it.
+ * GET_VRING_BASE (design.md §6), or for a lock, whose wait goes on when the ring does: a stop must
+ * not wait for it.
  */
 static void request_park(struct fs_io *io)
 {

@@ -16,7 +16,7 @@ struct gw_request {
 	struct gw_queue *queue;
 	struct vq_elem *elem;
 	uint32_t generation; /* of the start that it was popped under */
-	bool parked;         /* waits for the front-end: not counted in n_inflight any more */
+	bool parked;         /* waits for others: not counted in n_inflight any more */
 };
 
 struct gw_queue {

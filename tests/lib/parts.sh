@@ -108,6 +108,7 @@ part_threads()
 		-Db_sanitize=thread || return
 	mapfile -t threaded < <(
 		tests_like build-tsan '.*queue.*|pool|hang|memory|session|io|window_threads|mount'
+		tests_like build-tsan 'locks|lock_threads|waiter'
 	)
 	if setarch -R true 2>/dev/null; then
 		prefix="setarch -R"

@@ -80,6 +80,20 @@ static void test_both_spellings(void **state)
 	assert_int_equal(o.cache, FS_CACHE_ALWAYS);
 }
 
+/* Locks are off unless asked for, each kind by itself. */
+static void test_locks(void **state)
+{
+	struct gw_options o;
+
+	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a"), 0);
+	assert_false(o.posix_lock || o.flock);
+	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--posix-lock"), 0);
+	assert_true(o.posix_lock && !o.flock);
+	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--flock"), 0);
+	assert_true(o.flock && !o.posix_lock);
+	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--flock=yes"), -EINVAL);
+}
+
 static void test_window(void **state)
 {
 	struct gw_options o;
@@ -255,6 +269,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_both_spellings),
+		cmocka_unit_test(test_locks),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_tag_of_36_bytes),

@@ -36,6 +36,13 @@ static const struct command {
 	{"daxsum", 1, cmd_daxsum, "DIR: size and hash of each of daxops' files"},
 	{"daxbuffer", 3, cmd_daxbuffer, "FILE PLAIN SEED: O_DIRECT of PLAIN, FILE mapped"},
 	{"daxtail", 3, cmd_daxtail, "FILE 0|1 ROUNDS: two take turns in a mapped tail page"},
+	{"lock-try", 2, cmd_lock_try, "fcntl|flock FILE: 0 if it can be locked, 3 if not"},
+	{"lock-hold", 3, cmd_lock_hold, "fcntl|flock FILE SIGN: wait, lock, create SIGN, stay"},
+	{"lock-owner", 1, cmd_lock_owner, "FILE: who has it, by F_GETLK; 3 if somebody has"},
+	{"lock-deadlock", 1, cmd_lock_deadlock, "FILE: one of two must get EDEADLK"},
+	{"lock-count", 4, cmd_lock_count,
+		"fcntl|flock FILE WORKERS ROUNDS: add one to it under the lock"},
+	{"lock-sum", 1, cmd_lock_sum, "FILE: what lock-count counted"},
 };
 
 int main(int argc, char **argv)
