@@ -83,12 +83,14 @@ void fs_tree_free(struct fs_tree *tree)
 	free(tree);
 }
 
-static int found_at(struct fs_found *found, int dirfd, const char *name)
+static int found_at(
+	const struct fs_tree *tree, struct fs_found *found, int dirfd, const char *name)
 {
 	int r = fs_stat_at(dirfd, name, &found->stx);
 
 	found->fhandle = NULL;
-	if (r == 0 && !(found->stx.stx_mask & STATX_BTIME))
+	if (r == 0 && !(found->stx.stx_mask & STATX_BTIME) &&
+		tree->config.file_handles != FS_HANDLES_NEVER)
 		found->fhandle = fs_fhandle_new(dirfd, name);
 	return r;
 }
@@ -153,7 +155,7 @@ int fs_tree_enter(struct fs_tree *tree, struct fs_inode *parent, const char *nam
 	struct fs_entry *entry)
 {
 	struct fs_found found;
-	int r = found_at(&found, fd, "");
+	int r = found_at(tree, &found, fd, "");
 
 	if (r < 0)
 		return r;
@@ -170,7 +172,7 @@ static int discover(struct fs_tree *tree, struct fs_inode *parent, int parent_fd
 	if (r < 0)
 		return r;
 	fd = fs_open_beneath(parent_fd, name, O_PATH, 0);
-	r = fd < 0 ? fd : found_at(&found, fd, "");
+	r = fd < 0 ? fd : found_at(tree, &found, fd, "");
 	if (r < 0) {
 		fs_fds_release(tree, FS_FD_PATH);
 		if (fd >= 0)
@@ -185,7 +187,7 @@ int fs_tree_lookup(struct fs_tree *tree, struct fs_inode *parent, int parent_fd,
 	struct fs_entry *entry)
 {
 	struct fs_found found;
-	int r = found_at(&found, parent_fd, name);
+	int r = found_at(tree, &found, parent_fd, name);
 
 	if (r < 0)
 		return r;
@@ -200,7 +202,7 @@ struct fs_loss fs_tree_lose(struct fs_tree *tree, int parent_fd, const char *nam
 	struct fs_loss loss = {0};
 	struct fs_found found;
 
-	if (found_at(&found, parent_fd, name) < 0)
+	if (found_at(tree, &found, parent_fd, name) < 0)
 		return loss;
 	pthread_mutex_lock(&tree->lock);
 	loss.inode = fs_inode_find(tree, &found);
@@ -238,7 +240,7 @@ void fs_tree_moved(struct fs_tree *tree, struct fs_inode *parent, int parent_fd,
 	struct fs_inode *inode, *former = NULL;
 	struct fs_found found;
 
-	if (found_at(&found, parent_fd, name) < 0)
+	if (found_at(tree, &found, parent_fd, name) < 0)
 		return;
 	pthread_mutex_lock(&tree->lock);
 	inode = fs_inode_find(tree, &found);

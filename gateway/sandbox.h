@@ -4,11 +4,14 @@
 
 #include "gateway/options.h"
 
+/* What `asked` comes to for this process: GW_SANDBOX_NONE or GW_SANDBOX_CHROOT. */
+enum gw_sandbox gw_sandbox_choose(enum gw_sandbox asked);
+
 /*
  * Confines the calling process, which has one thread: root directory (chroot to the share, which
  * stays open as root_fd), supplementary groups, capabilities, no_new_privs. -errno: logged.
  */
-int gw_sandbox_enter(enum gw_sandbox sandbox, int root_fd);
+int gw_sandbox_enter(enum gw_sandbox sandbox, const struct gw_modcaps *modcaps, int root_fd);
 
 /* What the supervisor drops: all but the right to remove a socket in any directory. */
 int gw_sandbox_enter_supervisor(void);

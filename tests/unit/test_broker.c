@@ -283,7 +283,7 @@ static int confined(const char *path)
 	int fd;
 
 	if (gw_view_prepare(GW_VIEW_AUTO, false, &view) ||
-		gw_sandbox_enter(GW_SANDBOX_CHROOT, root_fd))
+		gw_sandbox_enter(GW_SANDBOX_CHROOT, &(struct gw_modcaps){0}, root_fd))
 		return 1;
 	made = gw_view_start(view, root_fd);
 	if (!made)
