@@ -25,6 +25,7 @@ enum fs_handle_use { FS_HANDLES_PREFER, FS_HANDLES_NEVER, FS_HANDLES_MANDATORY }
 
 struct dax_view;
 struct dax_window;
+struct fs_ids;
 
 /* A piece of work for another thread: run(work) exactly once. Memory stays the fs's own. */
 struct fs_work {
@@ -39,6 +40,8 @@ struct fs_config {
 	bool readonly;         /* every change is EROFS */
 	unsigned int fd_limit; /* fds that this fs may hold open for the guest, all told */
 	enum fs_handle_use file_handles;
+	const struct fs_ids *ids; /* borrowed; NULL: ids are the same in guest and host */
+	bool one_uid, one_gid;    /* the host has no user or group for us but our own */
 	enum fs_dax dax;
 	uint64_t dax_threshold;    /* bytes */
 	struct dax_window *window; /* borrowed; NULL: no DAX */

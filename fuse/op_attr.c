@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fuse/idmap.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
 
@@ -51,6 +52,7 @@ static int set_owner(const struct fs_node *node, const struct fuse_setattr_in *i
 {
 	uid_t uid = in->valid & FATTR_UID ? in->uid : (uid_t)-1;
 	gid_t gid = in->valid & FATTR_GID ? in->gid : (gid_t)-1;
+	int r;
 
 	if (!(in->valid & (FATTR_UID | FATTR_GID)))
 		return 0;
@@ -58,8 +60,13 @@ static int set_owner(const struct fs_node *node, const struct fuse_setattr_in *i
 	if ((in->valid & FATTR_UID && uid == (uid_t)-1) ||
 		(in->valid & FATTR_GID && gid == (gid_t)-1))
 		return -EINVAL;
-	return fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? -errno
-											 : 0;
+	r = fs_ids_to_host(node->tree->config.ids, &uid, &gid);
+	if (r < 0)
+		return r;
+	if (fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	/* Of a user namespace that does not have the id: not permitted, like any other's. */
+	return errno == EINVAL ? -EPERM : -errno;
 }
 
 static int set_mode(const struct fs_node *node, const struct fuse_setattr_in *in)

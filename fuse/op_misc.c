@@ -10,6 +10,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "fuse/idmap.h"
 #include "fuse/walk.h"
 #include "vhostuser/checked.h"
 
@@ -54,14 +55,18 @@ void fs_op_statfs(fuse_req_t req, fuse_ino_t nodeid)
 	fs_answer(slot, r, &out, sizeof(out));
 }
 
-/* The permission bits that apply to this user, as R_OK | W_OK | X_OK. */
-static int bits_for(const struct statx *stx, uid_t uid, gid_t gid)
+/* The permission bits that apply to this user of the guest's, as R_OK | W_OK | X_OK. */
+static int bits_for(
+	const struct fs_ids *ids, const struct statx *stx, uid_t uid, gid_t gid)
 {
+	uint32_t owner = stx->stx_uid, group = stx->stx_gid;
+
+	fs_ids_to_guest(ids, &owner, &group);
 	if (uid == 0)
 		return R_OK | W_OK | (S_ISDIR(stx->stx_mode) || stx->stx_mode & 0111 ? X_OK : 0);
-	if (uid == stx->stx_uid)
+	if (uid == owner)
 		return stx->stx_mode >> 6 & 7;
-	return stx->stx_mode >> (gid == stx->stx_gid ? 3 : 0) & 7;
+	return stx->stx_mode >> (gid == group ? 3 : 0) & 7;
 }
 
 /* Guests check permissions themselves; the few that ask get what the mode says. */
@@ -76,7 +81,7 @@ static int access_node(struct fs_slot *slot, int mask)
 		r = fs_stat_at(node.fd, "", &stx);
 	if (r < 0)
 		return r;
-	if (mask & ~bits_for(&stx, slot->header.uid, slot->header.gid))
+	if (mask & ~bits_for(fs_config_of(slot)->ids, &stx, slot->header.uid, slot->header.gid))
 		return -EACCES;
 	return mask & W_OK ? fs_may_change(slot) : 0;
 }

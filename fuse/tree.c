@@ -56,7 +56,7 @@ int fs_tree_new(const struct fs_config *config, uint32_t epoch, struct fs_tree *
 		return -ENOMEM;
 	fresh->config = *config;
 	fresh->generation = epoch * EPOCH_STEP;
-	fresh->can_switch = fs_cred_usable();
+	fresh->can_switch = !(config->one_uid && config->one_gid) && fs_cred_usable();
 	pthread_mutex_init(&fresh->lock, NULL);
 	r = fs_inodes_init(fresh);
 	if (r == 0)

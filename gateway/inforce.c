@@ -5,13 +5,15 @@
  */
 #include "gateway/inforce.h"
 
+#include <unistd.h>
+
 #include "gateway/pool.h"
 #include "gateway/sandbox.h"
 #include "vhostuser/log.h"
 
 static const char *sandbox_name(const struct gw_options *options)
 {
-	return gw_sandbox_choose(options->sandbox) == GW_SANDBOX_CHROOT ? "chroot" : "none";
+	return gw_sandbox_choose(options) == GW_SANDBOX_CHROOT ? "chroot" : "none";
 }
 
 static void warn_of_absent(const struct gw_options *options)
@@ -30,9 +32,25 @@ static void warn_of_absent(const struct gw_options *options)
 			options->thread_pool_size, GW_POOL_THREADS_MAX);
 }
 
-void gw_in_force_log(const struct gw_options *options, const struct fs *fs)
+static const char *kind_of_ids(const struct gw_options *options)
+{
+	if (fs_idmap_is_empty(&options->ids.uid) && fs_idmap_is_empty(&options->ids.gid))
+		return "the guest's";
+	return "translated";
+}
+
+void gw_in_force_log(
+	const struct gw_options *options, const struct gw_share *share, const struct fs *fs)
 {
 	warn_of_absent(options);
-	log_info("in force", "sandbox %s, seccomp none, file handles %s", sandbox_name(options),
+	log_info("in force", "sandbox %s%s, seccomp none, ids %s, file handles %s",
+		sandbox_name(options),
+		gw_userns_wanted(options) ? " in a user namespace" : "", kind_of_ids(options),
 		fs_keeps_handles(fs) ? "kept" : "not kept");
+	if (share->one_uid)
+		log_info("ids", "the host gives us one user: all new files belong to user %u",
+			(unsigned int)geteuid());
+	if (share->one_gid)
+		log_info("ids", "the host gives us one group: all new files belong to group %u",
+			(unsigned int)getegid());
 }

@@ -25,6 +25,7 @@
 #include "gateway/server.h"
 #include "gateway/share.h"
 #include "gateway/supervisor.h"
+#include "gateway/userns.h"
 #include "gateway/view.h"
 #include "gateway/window.h"
 #include "vhostuser/log.h"
@@ -74,12 +75,16 @@ static int service_new(
 		.readonly = options->readonly,
 		.fd_limit = share->fd_limit,
 		.file_handles = options->file_handles,
+		.one_uid = share->one_uid,
+		.one_gid = share->one_gid,
 		.dax = options->dax,
 		.dax_threshold = options->dax_threshold,
 		.defer = defer,
 	};
 	int r = gw_pool_new(&service->pool);
 
+	if (!fs_idmap_is_empty(&options->ids.uid) || !fs_idmap_is_empty(&options->ids.gid))
+		config.ids = &options->ids;
 	if (r == 0)
 		r = gw_window_new(options, &service->window);
 	if (r) {
@@ -107,7 +112,7 @@ static enum gw_exit serve(const struct gw_options *options, struct gw_endpoint *
 	}
 	server.fs = service.fs;
 	server.window = service.window;
-	gw_in_force_log(options, service.fs);
+	gw_in_force_log(options, share, service.fs);
 	log_info("service", "ready: shares %s on %s", options->shared_dir,
 		endpoint->path ? endpoint->path : "an inherited socket");
 	status = gw_server_run(&server);
@@ -142,7 +147,10 @@ static enum gw_exit run_service(const struct gw_options *options, struct gw_endp
 		return GW_EXIT_CONFIG;
 	if (prepare_view(options, &view))
 		return GW_EXIT_INTERNAL;
-	if (gw_sandbox_enter(options->sandbox, &options->modcaps, share->root_fd))
+	if (gw_userns_enter(options))
+		return GW_EXIT_SANDBOX;
+	gw_userns_count(&share->one_uid, &share->one_gid);
+	if (gw_sandbox_enter(options, share->root_fd))
 		return GW_EXIT_SANDBOX;
 	if (!gw_supervisor_tie(supervised)) {
 		log_error("service", "the process that started it is gone");

@@ -16,7 +16,8 @@ struct gw_option;
 /*
  * Takes a value into *options. `value` is NULL for an option that takes none, and for one whose
  * value is optional and was left out. Returns 0, or -EINVAL when the value is not one that the
- * option's help describes.
+ * option's help describes; for an option that adds up: -EEXIST when it contradicts an earlier
+ * value, -E2BIG when there are too many.
  */
 typedef int (*gw_option_set)(
 	const struct gw_option *option, struct gw_options *options, const char *value);
@@ -69,6 +70,13 @@ int gw_compat_short(
 
 /* struct gw_modcaps: "+name:-name...". */
 int gw_set_modcaps(
+	const struct gw_option *option, struct gw_options *options, const char *value);
+
+/* option_ids.c: adds to a struct fs_idmap. -EEXIST, -E2BIG: of that. */
+int gw_set_translation(
+	const struct gw_option *option, struct gw_options *options, const char *value);
+/* Adds to a struct gw_idmap; -E2BIG. */
+int gw_set_namespace_map(
 	const struct gw_option *option, struct gw_options *options, const char *value);
 
 /* bool: true. Takes no value. */

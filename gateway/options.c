@@ -39,12 +39,22 @@ int gw_option_take(struct gw_options *options, const struct gw_option *option, c
 		snprintf(why, size, "%s takes no value", spelled);
 		return -EINVAL;
 	}
-	if (option->set(option, options, value)) {
+	switch (option->set(option, options, value)) {
+	case 0:
+		return 0;
+	case -EEXIST:
+		snprintf(why, size, "%s '%s' overlaps with an earlier range of its direction",
+			spelled, value);
+		break;
+	case -E2BIG:
+		snprintf(why, size, "%s is given too often", spelled);
+		break;
+	default:
 		snprintf(why, size, "'%s' is no value for %s: it takes %s (%s)", value ? value : "",
 			spelled, option->argument, option->help);
-		return -EINVAL;
+		break;
 	}
-	return 0;
+	return -EINVAL;
 }
 
 /* Parses argv[*at] and, when the value stands apart, the next one. */

@@ -7,7 +7,9 @@
 
 #include "dax/dialect.h"
 #include "fuse/fs.h"
+#include "fuse/idmap.h"
 #include "gateway/modcaps.h"
+#include "gateway/userns.h"
 
 #define GW_TAG_MAX            36 /* VIRTIO 5.11.4: bytes of the tag in the config space */
 #define GW_REQUEST_QUEUES_MAX 64
@@ -60,6 +62,8 @@ struct gw_options {
 	enum fs_handle_use file_handles;
 	int migration_mode, migration_on_error; /* what was asked for; -1: nothing */
 	bool migration_verify_handles, migration_confirm_paths;
+	struct fs_ids ids;                /* --translate-uid, --translate-gid */
+	struct gw_idmap uid_map, gid_map; /* of a user namespace */
 	char list[GW_LIST_MAX]; /* the strings out of -o, one after another */
 	size_t list_used;
 };

@@ -16,6 +16,7 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <grp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -59,7 +60,7 @@ static int change_root(int root_fd)
 static void drop_groups(void)
 {
 	/* A user namespace may forbid this; the groups are then none that matter outside. */
-	if (geteuid() == 0 && setgroups(0, NULL) != 0)
+	if (geteuid() == 0 && getgroups(0, NULL) > 0 && setgroups(0, NULL) != 0)
 		log_warn("sandbox", "supplementary groups are kept: %s", strerrordesc_np(errno));
 }
 
@@ -123,22 +124,25 @@ static void warn_of_absent(uint64_t wanted)
 	}
 }
 
-enum gw_sandbox gw_sandbox_choose(enum gw_sandbox asked)
+enum gw_sandbox gw_sandbox_choose(const struct gw_options *options)
 {
-	if (asked == GW_SANDBOX_AUTO)
-		return geteuid() == 0 ? GW_SANDBOX_CHROOT : GW_SANDBOX_NONE;
-	return asked == GW_SANDBOX_NAMESPACE ? GW_SANDBOX_CHROOT : asked;
+	bool able = geteuid() == 0 || options->uid_map.n || options->gid_map.n;
+
+	if (options->sandbox == GW_SANDBOX_AUTO)
+		return able ? GW_SANDBOX_CHROOT : GW_SANDBOX_NONE;
+	return options->sandbox == GW_SANDBOX_NAMESPACE ? GW_SANDBOX_CHROOT : options->sandbox;
 }
 
-int gw_sandbox_enter(enum gw_sandbox sandbox, const struct gw_modcaps *modcaps, int root_fd)
+int gw_sandbox_enter(const struct gw_options *options, int root_fd)
 {
+	const struct gw_modcaps *modcaps = &options->modcaps;
 	uint64_t keep = set_of(service_capabilities, ARRAY_SIZE(service_capabilities));
 	int r = 0;
 
 	/* libcap-ng finds out about the kernel in /proc, so it has its look before the chroot. */
 	capng_get_caps_process();
 	warn_of_absent(modcaps->add);
-	if (gw_sandbox_choose(sandbox) == GW_SANDBOX_CHROOT)
+	if (gw_sandbox_choose(options) == GW_SANDBOX_CHROOT)
 		r = change_root(root_fd);
 	if (!r) {
 		drop_groups();

@@ -2,10 +2,13 @@
 /* What the file system service stands on: the shared directory, /proc/self/fd, a budget of fds. */
 #pragma once
 
+#include <stdbool.h>
+
 struct gw_share {
 	int root_fd;           /* owned: O_RDONLY | O_DIRECTORY */
 	int proc_fd;           /* owned: /proc/self/fd, O_PATH; -1 before gw_share_open_proc() */
 	unsigned int fd_limit; /* fds that may be held open for the guest */
+	bool one_uid, one_gid; /* files can have no owner, no group but ours */
 };
 
 /* What else needs fds, and how many there may be. */

@@ -160,6 +160,55 @@ static void test_modcaps(void **state)
 	}
 }
 
+static void test_ids(void **state)
+{
+	uint32_t host;
+
+	assert_int_equal(parse_line("--fd=3 --shared-dir=/a"), 0);
+	assert_true(fs_idmap_is_empty(&o.ids.uid) && fs_idmap_is_empty(&o.ids.gid));
+	assert_int_equal(parse_line("--fd=3 --shared-dir=/a --translate-uid guest:0:1000:10 "
+				    "--translate-uid=host:2000:20:10 --translate-uid "
+				    "squash-guest:10:5:10 --translate-uid squash-host:3000:30:10 "
+				    "--translate-uid forbid-guest:20:10 "
+				    "--translate-uid map:30:4000:10 --translate-gid map:7:8:1"),
+		0);
+	assert_int_equal(fs_idmap_to_host(&o.ids.uid, 9, &host), 0);
+	assert_int_equal(host, 1009);
+	assert_int_equal(fs_idmap_to_guest(&o.ids.uid, 2009), 29);
+	assert_int_equal(fs_idmap_to_host(&o.ids.uid, 19, &host), 0);
+	assert_int_equal(host, 5);
+	assert_int_equal(fs_idmap_to_guest(&o.ids.uid, 3009), 30);
+	assert_int_equal(fs_idmap_to_host(&o.ids.uid, 29, &host), -EPERM);
+	assert_int_equal(fs_idmap_to_host(&o.ids.uid, 39, &host), 0);
+	assert_int_equal(host, 4009);
+	assert_int_equal(fs_idmap_to_guest(&o.ids.uid, 4009), 39);
+	assert_int_equal(fs_idmap_to_host(&o.ids.gid, 7, &host), 0);
+	assert_int_equal(host, 8);
+
+	assert_int_equal(o.uid_map.n, 0);
+	assert_int_equal(parse_line("--fd=3 --shared-dir=/a --uid-map=:0:1000:1: --uid-map "
+				    "/1/100000/65536/ --gid-map=:0:100:1:"),
+		0);
+	assert_int_equal(o.uid_map.n, 2);
+	assert_int_equal(o.uid_map.ranges[1].inside, 1);
+	assert_int_equal(o.uid_map.ranges[1].outside, 100000);
+	assert_int_equal(o.uid_map.ranges[1].count, 65536);
+	assert_int_equal(o.gid_map.n, 1);
+}
+
+static void test_too_many_maps(void **state)
+{
+	char *argv[GW_IDMAP_MAX + 3];
+	int n = 0;
+
+	argv[n++] = why;
+	while (n <= GW_IDMAP_MAX + 1)
+		argv[n++] = (char *)(uintptr_t) "--uid-map=:0:0:1:";
+	argv[n] = NULL;
+	assert_int_equal(gw_options_parse(&o, n, argv, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "--uid-map is given too often"));
+}
+
 /* Each is refused with one line that names the option as it was written. */
 static void test_refused(void **state)
 {
@@ -190,6 +239,26 @@ static void test_refused(void **state)
 		{ "--migration-mode=fast", "--migration-mode" },
 		{ "--migration-on-error=cry", "--migration-on-error" },
 		{ "--shared-dir=/a --fd=3 --socket-group=kvm", "--socket-group needs" },
+		{ "--translate-uid", "--translate-uid needs a value" },
+		{ "--translate-uid map:0:0", "--translate-uid" },
+		{ "--translate-uid map:0:0:1:2", "--translate-uid" },
+		{ "--translate-uid map::0:1", "--translate-uid" },
+		{ "--translate-uid map:0:-1:1", "--translate-uid" },
+		{ "--translate-uid map:0:0:4294967296", "--translate-uid" },
+		{ "--translate-uid guest:1:0:4294967295", "--translate-uid" },
+		{ "--translate-uid forbid-guest:1:2:3", "--translate-uid" },
+		{ "--translate-uid bogus:1:2:3", "--translate-uid" },
+		{ "--translate-uid :0:5:3:", "--translate-uid" },
+		{ "--translate-gid map:0:0:10 --translate-gid forbid-guest:5:10",
+			"--translate-gid 'forbid-guest:5:10' overlaps" },
+		{ "--uid-map 0:0:1", "--uid-map" },
+		{ "--uid-map :0:0:1", "--uid-map" },
+		{ "--uid-map :0:0:", "--uid-map" },
+		{ "--uid-map :0:0:0:", "--uid-map" },
+		{ "--uid-map :0:0:1:x", "--uid-map" },
+		{ "--uid-map :4294967295:0:2:", "--uid-map" },
+		{ "--gid-map :", "--gid-map" },
+		{ "--gid-map=", "--gid-map" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -345,6 +414,8 @@ int main(void)
 		cmocka_unit_test(test_short),
 		cmocka_unit_test(test_virtiofsd_values),
 		cmocka_unit_test(test_modcaps),
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_too_many_maps),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_any_list),
 	};
