@@ -23,6 +23,7 @@
 #include "fuse/dax.h"
 #include "fuse/init.h"
 #include "fuse/ops.h"
+#include "fuse/owner.h"
 #include "fuse/reply.h"
 #include "fuse/session.h"
 #include "fuse/shape.h"
@@ -46,6 +47,12 @@ static int check_share(const struct fs_config *config, bool handles)
 		log_error("file handles",
 			"--inode-file-handles=mandatory cannot be kept: the shared directory's "
 			"file system has none, or we lack CAP_DAC_READ_SEARCH");
+	} else if (config->owner_xattr) {
+		r = fs_owner_probe(config->root_fd);
+		if (r < 0)
+			log_error("owners",
+				"--owner-xattr cannot be kept: no user.* attributes on the shared "
+				"directory's file system: %s", strerror(-r));
 	}
 	return r;
 }

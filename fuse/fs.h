@@ -42,6 +42,7 @@ struct fs_config {
 	enum fs_handle_use file_handles;
 	const struct fs_ids *ids; /* borrowed; NULL: ids are the same in guest and host */
 	bool one_uid, one_gid;    /* the host has no user or group for us but our own */
+	bool owner_xattr;         /* owners and modes are kept in an attribute: owner.h */
 	enum fs_dax dax;
 	uint64_t dax_threshold;    /* bytes */
 	struct dax_window *window; /* borrowed; NULL: no DAX */

@@ -8,7 +8,7 @@
 #include <fcntl.h>
 
 #include "fuse/dax.h"
-#include "fuse/idmap.h"
+#include "fuse/owner.h"
 
 /* Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are not among them. */
 #define OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC)
@@ -103,10 +103,10 @@ static uint32_t encode_dev(uint32_t major, uint32_t minor)
 
 void fs_attr_fill(struct fs_tree *tree, const struct statx *stx, struct fuse_attr *attr)
 {
-	uint32_t uid = stx->stx_uid, gid = stx->stx_gid;
+	uint32_t uid, gid;
 
 	fs_dax_note(tree, stx);
-	fs_ids_to_guest(tree->config.ids, &uid, &gid);
+	fs_owner_ids(tree, stx, &uid, &gid);
 	*attr = (struct fuse_attr){
 		.ino = stx->stx_ino,
 		.size = stx->stx_size,

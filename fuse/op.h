@@ -107,6 +107,20 @@ void fs_op_link(fuse_req_t req, fuse_ino_t nodeid, fuse_ino_t parent, const char
 void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct fuse_file_info *fi);
 
+/*
+ * op_kept.c: the same and SETATTR where the guest's owners are kept in an attribute (owner.h).
+ */
+/* True when they are kept for this inode. */
+bool fs_kept_applies(const struct fs_node *node);
+/* SETATTR's owner, group and mode. */
+int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in);
+/*
+ * Makes a name for the caller; `mode` with the type, no link. *made (NULL: not wanted) is an fd of
+ * it, owned by the caller. On errors there is no such name.
+ */
+int fs_kept_make(struct fs_slot *slot, const struct fs_node *parent, const char *name, mode_t mode,
+	dev_t rdev, int *made);
+
 /* op_rename.c */
 void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);

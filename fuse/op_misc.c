@@ -10,7 +10,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include "fuse/idmap.h"
+#include "fuse/owner.h"
 #include "fuse/walk.h"
 #include "vhostuser/checked.h"
 
@@ -57,11 +57,11 @@ void fs_op_statfs(fuse_req_t req, fuse_ino_t nodeid)
 
 /* The permission bits that apply to this user of the guest's, as R_OK | W_OK | X_OK. */
 static int bits_for(
-	const struct fs_ids *ids, const struct statx *stx, uid_t uid, gid_t gid)
+	const struct fs_tree *tree, const struct statx *stx, uid_t uid, gid_t gid)
 {
-	uint32_t owner = stx->stx_uid, group = stx->stx_gid;
+	uint32_t owner, group;
 
-	fs_ids_to_guest(ids, &owner, &group);
+	fs_owner_ids(tree, stx, &owner, &group);
 	if (uid == 0)
 		return R_OK | W_OK | (S_ISDIR(stx->stx_mode) || stx->stx_mode & 0111 ? X_OK : 0);
 	if (uid == owner)
@@ -81,7 +81,8 @@ static int access_node(struct fs_slot *slot, int mask)
 		r = fs_stat_at(node.fd, "", &stx);
 	if (r < 0)
 		return r;
-	if (mask & ~bits_for(fs_config_of(slot)->ids, &stx, slot->header.uid, slot->header.gid))
+	fs_owner_show(node.tree, node.fd, &stx);
+	if (mask & ~bits_for(node.tree, &stx, slot->header.uid, slot->header.gid))
 		return -EACCES;
 	return mask & W_OK ? fs_may_change(slot) : 0;
 }

@@ -17,6 +17,7 @@
 #include "fuse/dax.h"
 #include "fuse/handle.h"
 #include "fuse/inode.h"
+#include "fuse/owner.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
 #include "vhostuser/log.h"
@@ -56,7 +57,8 @@ int fs_tree_new(const struct fs_config *config, uint32_t epoch, struct fs_tree *
 		return -ENOMEM;
 	fresh->config = *config;
 	fresh->generation = epoch * EPOCH_STEP;
-	fresh->can_switch = !(config->one_uid && config->one_gid) && fs_cred_usable();
+	fresh->can_switch = !(config->one_uid && config->one_gid) && !config->owner_xattr &&
+			    fs_cred_usable();
 	pthread_mutex_init(&fresh->lock, NULL);
 	r = fs_inodes_init(fresh);
 	if (r == 0)
@@ -160,6 +162,7 @@ int fs_tree_enter(struct fs_tree *tree, struct fs_inode *parent, const char *nam
 	if (r < 0)
 		return r;
 	entry->stx = found.stx;
+	fs_owner_show(tree, fd, &entry->stx);
 	return enter(tree, &found, fd, false, parent, name, &entry->inode);
 }
 
@@ -180,7 +183,19 @@ static int discover(struct fs_tree *tree, struct fs_inode *parent, int parent_fd
 		return r;
 	}
 	entry->stx = found.stx;
+	fs_owner_show(tree, fd, &entry->stx);
 	return enter(tree, &found, fd, true, parent, name, &entry->inode);
+}
+
+/* Of a known inode, whose fd may have to be opened again for it; if not, it is as on the host. */
+static void show_owner(struct fs_tree *tree, struct fs_entry *entry)
+{
+	int fd = fs_inode_fd_get(tree, entry->inode);
+
+	if (fd < 0)
+		return;
+	fs_owner_show(tree, fd, &entry->stx);
+	fs_inode_fd_put(tree, entry->inode);
 }
 
 int fs_tree_lookup(struct fs_tree *tree, struct fs_inode *parent, int parent_fd, const char *name,
@@ -194,7 +209,11 @@ int fs_tree_lookup(struct fs_tree *tree, struct fs_inode *parent, int parent_fd,
 	entry->inode = recognise(tree, &found, parent, name);
 	entry->stx = found.stx;
 	free(found.fhandle);
-	return entry->inode ? 0 : discover(tree, parent, parent_fd, name, entry);
+	if (!entry->inode)
+		return discover(tree, parent, parent_fd, name, entry);
+	if (tree->config.owner_xattr)
+		show_owner(tree, entry);
+	return 0;
 }
 
 struct fs_loss fs_tree_lose(struct fs_tree *tree, int parent_fd, const char *name)

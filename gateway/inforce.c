@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "fuse/owner.h"
 #include "gateway/pool.h"
 #include "gateway/sandbox.h"
 #include "vhostuser/log.h"
@@ -34,6 +35,8 @@ static void warn_of_absent(const struct gw_options *options)
 
 static const char *kind_of_ids(const struct gw_options *options)
 {
+	if (options->owner_xattr)
+		return "kept in " FS_OWNER_XATTR;
 	if (fs_idmap_is_empty(&options->ids.uid) && fs_idmap_is_empty(&options->ids.gid))
 		return "the guest's";
 	return "translated";

@@ -75,6 +75,7 @@ static int service_new(
 		.readonly = options->readonly,
 		.fd_limit = share->fd_limit,
 		.file_handles = options->file_handles,
+		.owner_xattr = options->owner_xattr,
 		.one_uid = share->one_uid,
 		.one_gid = share->one_gid,
 		.dax = options->dax,

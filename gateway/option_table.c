@@ -151,6 +151,8 @@ const struct gw_option gw_option_table[] = {
 		gw_set_translation, offsetof(struct gw_options, ids.uid)},
 	{"translate-gid", "KIND:FROM:TO:COUNT", NULL, "the same for groups",
 		gw_set_translation, offsetof(struct gw_options, ids.gid)},
+	{"owner-xattr", NULL, NULL, "keep owners and modes that guests set in an attribute",
+		FLAG(owner_xattr)},
 	{"uid-map", ":INSIDE:OUTSIDE:COUNT:", NULL,
 		"users of the host that a user namespace has",
 		gw_set_namespace_map, offsetof(struct gw_options, uid_map)},

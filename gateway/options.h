@@ -64,6 +64,7 @@ struct gw_options {
 	bool migration_verify_handles, migration_confirm_paths;
 	struct fs_ids ids;                /* --translate-uid, --translate-gid */
 	struct gw_idmap uid_map, gid_map; /* of a user namespace */
+	bool owner_xattr;
 	char list[GW_LIST_MAX]; /* the strings out of -o, one after another */
 	size_t list_used;
 };

@@ -202,7 +202,7 @@ static void test_printed(void **state)
 	static const char *const names[] = { "seccomp", "modcaps", "inode-file-handles",
 		"rlimit-nofile", "socket-group", "thread-pool-size", "syslog", "migration-mode",
 		"migration-on-error", "migration-verify-handles", "migration-confirm-paths",
-		"translate-uid", "translate-gid", "uid-map", "gid-map",
+		"translate-uid", "translate-gid", "owner-xattr", "uid-map", "gid-map",
 		"shared-dir", "socket-path", "fd", "connect", "tag",
 		"cache", "readonly", "sandbox", "dax-window", "dax", "dax-threshold", "dax-view",
 		"dax-dialect", "request-queues", "keep-listening", "log-level",
