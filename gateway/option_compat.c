@@ -10,6 +10,7 @@
  * Commas within a value: "\," as libfuse reads it, and ",," as libvirt writes it.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "gateway/option.h"
@@ -20,7 +21,7 @@ static const struct compat {
 	const char *name;    /* with '-' for '_' */
 	const char *value;   /* this one only; NULL: whatever it is */
 	const char *option;  /* the long one; NULL: it is taken and does nothing */
-	const char *becomes; /* the long one's value; NULL: the item's own */
+	const char *becomes; /* the long one's value, '*' being the item's; NULL: just that */
 } compat_items[] = {
 	{"source", NULL, "shared-dir", NULL},
 	{"vhost-user-socket", NULL, "socket-path", NULL},
@@ -29,6 +30,7 @@ static const struct compat {
 	{"loglevel", "err", "log-level", "error"},
 	{"loglevel", NULL, "log-level", NULL},
 	{"log-level", "err", "log-level", "error"},
+	{"timeout", NULL, "timeout", "attr=*,entry=*"}, /* one number for both */
 	{"allow-root", NULL, NULL, NULL},       /* of mounts by fusermount */
 	{"max-idle-threads", NULL, NULL, NULL}, /* idle threads end by themselves */
 };
@@ -54,8 +56,10 @@ static const struct compat *find_compat(const char *name, const char *value)
 	for (size_t i = 0; i < ARRAY_SIZE(compat_items); i++) {
 		const struct compat *compat = &compat_items[i];
 
+		/* A value with '=' in it is already in the long option's own form. */
 		if (strcmp(compat->name, name) == 0 &&
-			(!compat->value || (value && strcmp(compat->value, value) == 0)))
+			(!compat->value || (value && strcmp(compat->value, value) == 0)) &&
+			(!compat->becomes || !value || !strchr(value, '=')))
 			return compat;
 	}
 	return NULL;
@@ -84,10 +88,29 @@ static int take_opposite(struct gw_options *options, const char *name)
 	return turn_off(options, gw_option_find(no, strlen(no)));
 }
 
+/* The long option's value for an item's, in `text` if it has to be put together. */
+static const char *value_for(
+	const struct compat *compat, const char *value, char *text, size_t size)
+{
+	const char *form = compat ? compat->becomes : NULL;
+	size_t len = 0;
+
+	if (!form)
+		return value;
+	if (!value || !strchr(form, '*'))
+		return form;
+	text[0] = '\0';
+	for (; *form && len < size; form++)
+		len += (size_t)snprintf(text + len, size - len, "%.*s", *form == '*' ? INT_MAX : 1,
+			*form == '*' ? value : form);
+	return text;
+}
+
 /* One item of a -o list; it is ours to write to. */
 static int take_item(struct gw_options *options, char *item, char *why, size_t size)
 {
-	char *equals = strchr(item, '='), *value = equals ? equals + 1 : NULL;
+	char *equals = strchr(item, '='), text[256];
+	const char *value = equals ? equals + 1 : NULL;
 	const struct gw_option *option;
 	const struct compat *compat;
 	char spelled[64];
@@ -100,8 +123,7 @@ static int take_item(struct gw_options *options, char *item, char *why, size_t s
 	compat = find_compat(item, value);
 	if (compat && !compat->option)
 		return 0;
-	if (compat && compat->becomes)
-		value = (char *)(uintptr_t)compat->becomes;
+	value = value_for(compat, value, text, sizeof(text));
 	option = compat ? gw_option_find(compat->option, strlen(compat->option))
 			: gw_option_find(item, strlen(item));
 	if (option)

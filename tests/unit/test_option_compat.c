@@ -301,7 +301,7 @@ static void test_any_list(void **state)
  * while one of them is not there, neither is the test.
  */
 static const struct launcher {
-	const char *name, *line, *needs[5];
+	const char *name, *line, *needs[12];
 } launchers[] = {
 	{ "libvirt, -o, plain", "--fd=25 -o source=/srv/share", { NULL } },
 	{ "libvirt, -o", "--fd=25 -o source=/srv/share,cache=always,sandbox=chroot", { NULL } },
@@ -382,6 +382,27 @@ static const struct launcher {
 	{ "QEMU's C virtiofsd, its manual",
 		"--socket-path=/var/run/vm001-vhost-fs.sock -o source=/var/lib/fs/vm001",
 		{ NULL } },
+	{ "Rust virtiofsd, all -o",
+		"--socket /s -f -d -o source=/a,cache=metadata,loglevel=err,sandbox=chroot,"
+		"xattrmap=:map::user.virtiofs.:,modcaps=+sys_admin:-chown,xattr,readdirplus,"
+		"no_readdirplus,writeback,no_writeback,allow_direct_io,no_allow_direct_io,"
+		"announce_submounts,killpriv_v2,no_killpriv_v2,no_posix_acl,security_label,"
+		"no_security_label,no_posix_lock,no_flock -o no_xattr",
+		{ "xattr", "xattrmap", "posix-acl", "security-label", "writeback",
+			"allow-direct-io", "announce-submounts", "killpriv-v2",
+			"no-readdirplus", "posix-lock", "flock" } },
+	{ "Rust virtiofsd, all long options",
+		"--socket-path=/s --shared-dir=/a --tag=t --socket-group=kvm --xattr "
+		"--posix-acl=auto --security-label --xattrmap=:map::user.virtiofs.: "
+		"--readonly --seccomp=trap --no-announce-submounts --announce-submounts "
+		"--inode-file-handles=never --cache=never --allow-mmap --no-readdirplus "
+		"--writeback --allow-direct-io --no-killpriv-v2 --killpriv-v2 "
+		"--preserve-noatime --log-level=off --rlimit-nofile=0",
+		{ "xattr", "xattrmap", "posix-acl", "security-label", "writeback",
+			"allow-direct-io", "announce-submounts", "killpriv-v2",
+			"no-readdirplus", "allow-mmap", "preserve-noatime" } },
+	{ "QEMU's C virtiofsd, time-outs", "--socket-path=/s -o source=/a,timeout=2.5",
+		{ "timeout" } },
 	{ "QEMU's C virtiofsd, all -o",
 		"--syslog -f --socket-path=/s --thread-pool-size=64 -o "
 		"source=/a,cache=none,log_level=info,max_idle_threads=10,sandbox=chroot,"
