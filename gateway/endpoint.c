@@ -94,23 +94,35 @@ static int give_to_group(const struct gw_endpoint *endpoint, const char *name)
 	return r;
 }
 
-/* SOCKET.pid is a service to scripts: where it cannot be, the rest works all the same. */
-static void write_pid(struct gw_endpoint *endpoint)
+/* The directory may be anybody's: only a file of ours, with no other name, is written to. */
+static int open_pid(const struct gw_endpoint *endpoint)
 {
 	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	CLEANUP_FD int fd = -1;
 	char name[NAME_MAX + 8];
+	struct stat st;
 
 	snprintf(name, sizeof(name), "%s.pid", endpoint->name);
 	fd = openat(endpoint->dir_fd, name,
 		O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
-	if (fd < 0 || fcntl(fd, F_SETLK, &whole) != 0 || ftruncate(fd, 0) != 0 ||
-		dprintf(fd, "%d\n", (int)getpid()) < 0) {
+	if (fd < 0 || fstat(fd, &st) != 0 || fcntl(fd, F_SETLK, &whole) != 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid())
+		return -EEXIST;
+	if (ftruncate(fd, 0) != 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+		return -errno;
+	return fd_steal(&fd);
+}
+
+/* SOCKET.pid is a service to scripts: where it cannot be, the rest works all the same. */
+static void write_pid(struct gw_endpoint *endpoint)
+{
+	int fd = open_pid(endpoint);
+
+	if (fd < 0)
 		log_warn(endpoint->path, "%s.pid cannot be written: %s", endpoint->name,
-			strerrordesc_np(errno));
-		return;
-	}
-	endpoint->pid_fd = fd_steal(&fd);
+			strerrordesc_np(-fd));
+	endpoint->pid_fd = fd < 0 ? -1 : fd;
 }
 
 static int listen_at(struct gw_endpoint *endpoint, const char *path, const char *group)

@@ -201,7 +201,8 @@ void gw_options_help(FILE *out)
 {
 	fputs("Usage: virtiofs-gateway --shared-dir DIR --socket-path SOCKET [OPTIONS]\n"
 	      "Shares a directory with virtual machines: a vhost-user back-end for virtio-fs.\n"
-	      "A value may follow its option as the next argument or after '='.\n\n",
+	      "A value may follow its option as the next argument or after '='.\n"
+	      "virtiofsd's -o, -d, -f, -V and -h are taken, too.\n\n",
 		out);
 	for (const struct gw_option *option = gw_option_table; option->name; option++)
 		help_option(out, option);

@@ -298,7 +298,19 @@ static void pid_file(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(access(it->be.sock, F_OK), -1);
 
-	/* One that cannot be replaced is left alone, and service goes on. */
+	/* Nor is one written to that has another name, */
+	it_file(it, "victim", "content");
+	assert_int_equal(link(it_path(it, "victim"), path), 0);
+	(void)unlink(it->be.log);
+	start(it, ARGS(dir, sock));
+	assert_int_equal(be_log_lines(&it->be, "sock.pid cannot be written"), 1);
+	assert_int_equal(be_stop(&it->be, 3000), 0);
+	assert_int_equal(stat(it_path(it, "victim"), &st), 0);
+	assert_int_equal(st.st_size, 7);
+	assert_int_equal(st.st_nlink, 2);
+	assert_int_equal(unlink(path), 0);
+
+	/* and one that is no file is left alone: service goes on. */
 	assert_int_equal(mkdir(path, 0700), 0);
 	(void)unlink(it->be.log);
 	start(it, ARGS(dir, sock));

@@ -254,6 +254,26 @@ static void as_nobody_who_is_root_inside(void **state)
 	assert_one_user(*state, 0);
 }
 
+/* Root in name only, as in a container that has dropped everything (KubeVirt). */
+static struct it_options bare_root = {
+	.be = { .prefix = ARGS("setpriv", "--bounding-set=-all", "--inh-caps=-all"),
+		.extra = ARGS("--sandbox=none") },
+};
+
+static void root_without_capabilities(void **state)
+{
+	struct it *it = *state;
+	struct fuse_entry_out entry;
+
+	if (!is_root())
+		skip();
+	assert_int_equal(make_as(it, 1000, 1000, "file", &entry), 0);
+	assert_int_equal(entry.attr.uid, 0);
+	assert_int_equal(host_stat(it, "file").st_uid, 0);
+	assert_int_equal(be_log_lines(&it->be, "all new files belong to user 0"), 1);
+	assert_int_equal(be_log_lines(&it->be, "file handles not kept"), 1);
+}
+
 /* ---- many users ---- */
 
 static struct it_options subids = {
@@ -359,6 +379,7 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(as_nobody, nobody),
 	IT_TEST_WITH(as_nobody_in_a_namespace, nobody_namespace),
 	IT_TEST_WITH(as_nobody_who_is_root_inside, nobody_as_root),
+	IT_TEST_WITH(root_without_capabilities, bare_root),
 	{ "newuidmap_gives_many_users", newuidmap_gives_many_users, subids_setup, subids_teardown,
 		&subids },
 	IT_TEST_WITH(root_gives_many_users, root_maps),
@@ -373,6 +394,7 @@ static const struct it_difference differences[] = {
 	{ "as_nobody", "it needs root" },
 	{ "as_nobody_in_a_namespace", "it needs root" },
 	{ "as_nobody_who_is_root_inside", OPTIONS },
+	{ "root_without_capabilities", "it needs rights" },
 	{ "newuidmap_gives_many_users", OPTIONS },
 	{ "root_gives_many_users", OPTIONS },
 	{ "ids_that_are_not_ours", OPTIONS },
