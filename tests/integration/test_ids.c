@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,10 +291,22 @@ static struct it_options root_maps = {
 static void many_users_of_nobody(void **state)
 {
 	struct it *it = *state;
+	struct fuse_setattr_in in = {
+		.valid = FATTR_UID | FATTR_MODE | FATTR_SIZE, .uid = 6, .mode = 0600, .size = 9 };
 	struct fuse_entry_out entry;
+	struct fuse_attr_out out;
 
 	assert_made(it, 0, 0, "root", NOBODY, NOBODY);
 	assert_made(it, 5, 7, "five", 200004, 200006);
+	assert_int_equal(fc_lookup(it->q, FUSE_ROOT_ID, "five", &entry), 0);
+	assert_int_equal(fc_setattr(it->q, entry.nodeid, &in, &out), 0);
+	assert_int_equal(out.attr.uid, 6);
+	assert_int_equal(out.attr.mode, S_IFREG | 0600);
+	assert_int_equal(out.attr.size, 9);
+	assert_int_equal(host_stat(it, "five").st_uid, 200005);
+	in.valid = FATTR_UID;
+	in.uid = 70000;
+	assert_int_equal(fc_setattr(it->q, entry.nodeid, &in, &out), -EPERM);
 	/* An id that the namespace does not have. */
 	assert_int_equal(make_as(it, 70000, 0, "none", &entry), -EPERM);
 	assert_int_equal(be_log_lines(&it->be, "one user"), 0);
@@ -320,6 +333,39 @@ static void newuidmap_gives_many_users(void **state)
 	if (!is_root() || !has_uidmap())
 		skip();
 	many_users_of_nobody(state);
+}
+
+/* Nobody's process runs as 200000 now: it is still nobody's to end, and dies with its parent. */
+static struct it_options only_subids = {
+	.be = { .socket = BE_FD_LISTENING,
+		.prefix = ARGS("unshare", "-m", "sh", "-c", WITH_SUBIDS, "sh"),
+		.extra = ARGS("--uid-map=:0:200000:65536:", "--gid-map=:0:200000:65536:") },
+	.bad_exit_fine = true,
+};
+
+static void another_user_ends_in_time(void **state)
+{
+	struct it *it = *state;
+	int64_t before = it_now_ms();
+
+	if (!is_root() || !has_uidmap())
+		skip();
+	it_assert_alive(it->q);
+	assert_int_equal(be_stop(&it->be, 3000), 0);
+	assert_true(it_now_ms() - before <= 1000);
+}
+
+static void another_user_dies_with_its_parent(void **state)
+{
+	struct it *it = *state;
+	pid_t service;
+
+	if (!is_root() || !has_uidmap())
+		skip();
+	service = be_service(&it->be);
+	assert_true(service > 0);
+	assert_int_equal(be_signal(&it->be, SIGKILL), 0);
+	it_until(kill(service, 0) < 0 && errno == ESRCH, 3000);
 }
 
 static void root_gives_many_users(void **state)
@@ -382,6 +428,10 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(root_without_capabilities, bare_root),
 	{ "newuidmap_gives_many_users", newuidmap_gives_many_users, subids_setup, subids_teardown,
 		&subids },
+	{ "another_user_ends_in_time", another_user_ends_in_time, subids_setup, subids_teardown,
+		&only_subids },
+	{ "another_user_dies_with_its_parent", another_user_dies_with_its_parent, subids_setup,
+		subids_teardown, &only_subids },
 	IT_TEST_WITH(root_gives_many_users, root_maps),
 	BARE_TEST(ids_that_are_not_ours),
 };
@@ -396,6 +446,8 @@ static const struct it_difference differences[] = {
 	{ "as_nobody_who_is_root_inside", OPTIONS },
 	{ "root_without_capabilities", "it needs rights" },
 	{ "newuidmap_gives_many_users", OPTIONS },
+	{ "another_user_ends_in_time", OPTIONS },
+	{ "another_user_dies_with_its_parent", OPTIONS },
 	{ "root_gives_many_users", OPTIONS },
 	{ "ids_that_are_not_ours", OPTIONS },
 };
