@@ -126,8 +126,14 @@ static int take_item(struct gw_options *options, char *item, char *why, size_t s
 	value = value_for(compat, value, text, sizeof(text));
 	option = compat ? gw_option_find(compat->option, strlen(compat->option))
 			: gw_option_find(item, strlen(item));
-	if (option)
-		return gw_option_take(options, option, spelled, value, why, size);
+	if (option) {
+		int r = gw_option_take(options, option, spelled, value, why, size);
+
+		/* Where both are options, the last one counts. */
+		if (!r && !option->argument)
+			(void)take_opposite(options, item);
+		return r;
+	}
 	if (!value && take_opposite(options, item) == 0)
 		return 0;
 	snprintf(why, size, "there is no option '%s'; see --help", spelled);
