@@ -8,7 +8,6 @@
 #include <fcntl.h>
 
 #include "fuse/dax.h"
-#include "fuse/owner.h"
 
 /* Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are not among them. */
 #define OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC)

@@ -18,6 +18,7 @@
 
 #include "fuse/handle.h"
 #include "fuse/inode.h"
+#include "fuse/owner.h"
 #include "fuse/reply.h"
 #include "fuse/session.h"
 #include "fuse/slot.h"
@@ -114,6 +115,9 @@ void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 bool fs_kept_applies(const struct fs_node *node);
 /* SETATTR's owner, group and mode. */
 int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in);
+/* The caller as the owner of what it is about to make. -EINVAL, -EPERM: it may not be one. */
+int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t mode, dev_t rdev,
+	struct fs_owner *owner);
 /*
  * Makes a name for the caller; `mode` with the type, no link. *made (NULL: not wanted) is an fd of
  * it, owned by the caller. On errors there is no such name.

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "fuse/idmap.h"
-#include "fuse/owner.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
 

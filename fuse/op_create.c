@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "fuse/cred.h"
-#include "fuse/owner.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
 

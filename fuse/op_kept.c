@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "fuse/idmap.h"
-#include "fuse/owner.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
 
@@ -79,18 +78,25 @@ static int make(int dirfd, const char *name, mode_t mode)
 	return fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
-int fs_kept_make(struct fs_slot *slot, const struct fs_node *parent, const char *name, mode_t mode,
-	dev_t rdev, int *made)
+int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t mode, dev_t rdev,
+	struct fs_owner *owner)
 {
-	struct fs_owner owner = {
+	*owner = (struct fs_owner){
 		.uid = slot->header.uid,
 		.gid = slot->header.gid,
 		.mode = mode & S_IFMT ? mode : mode | S_IFREG,
 		.major = major(rdev),
 		.minor = minor(rdev),
 	};
+	return check_ids(tree, owner->uid, owner->gid);
+}
+
+int fs_kept_make(struct fs_slot *slot, const struct fs_node *parent, const char *name, mode_t mode,
+	dev_t rdev, int *made)
+{
 	CLEANUP_FD int fd = -1;
-	int r = check_ids(parent->tree, owner.uid, owner.gid);
+	struct fs_owner owner;
+	int r = fs_kept_owner(slot, parent->tree, mode, rdev, &owner);
 
 	if (r < 0)
 		return r;

@@ -10,7 +10,6 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include "fuse/owner.h"
 #include "fuse/walk.h"
 #include "vhostuser/checked.h"
 
