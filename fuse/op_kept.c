@@ -84,7 +84,7 @@ int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t
 	*owner = (struct fs_owner){
 		.uid = slot->header.uid,
 		.gid = slot->header.gid,
-		.mode = mode & S_IFMT ? mode : mode | S_IFREG,
+		.mode = (mode & S_IFMT ? mode : mode | S_IFREG) & (S_IFMT | 07777),
 		.major = major(rdev),
 		.minor = minor(rdev),
 	};

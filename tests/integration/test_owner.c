@@ -157,6 +157,11 @@ static void special_files(void **state)
 	assert_int_equal(fc_mknod(it->q, FUSE_ROOT_ID, "bad", S_IFLNK | 0777, 0, &entry), -EINVAL);
 	assert_int_equal(fc_mknod(it->q, FUSE_ROOT_ID, "bad", 0170000, 0, &entry), -EOPNOTSUPP);
 	assert_int_equal(access(it_path(it, "bad"), F_OK), -1);
+	/* No type means a regular file; bits beyond a mode's mean nothing. */
+	assert_int_equal(fc_mknod(it->q, FUSE_ROOT_ID, "odd", 0x7fff0000 | 0644, 0, &entry),
+		0);
+	assert_int_equal(entry.attr.mode, S_IFREG | 0644);
+	assert_int_equal(entry.attr.uid, 0);
 
 	/* A device stays one when its owner changes. */
 	assert_int_equal(fc_lookup(it->q, FUSE_ROOT_ID, "null", &entry), 0);
