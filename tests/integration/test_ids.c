@@ -275,6 +275,19 @@ static void root_without_capabilities(void **state)
 	assert_int_equal(be_log_lines(&it->be, "file handles not kept"), 1);
 }
 
+/* Root of a container that has one user (unshare -r, rootless Podman without subordinate ids). */
+static struct it_options container = {
+	.be = { .socket = BE_FD_LISTENING,
+		.prefix = ARGS("sh", "-c", AS_NOBODY, "sh", "unshare", "-r") },
+};
+
+static void root_of_a_container_of_one(void **state)
+{
+	if (!is_root())
+		skip();
+	assert_one_user(*state, 0);
+}
+
 /* ---- many users ---- */
 
 static struct it_options subids = {
@@ -426,6 +439,7 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(as_nobody_in_a_namespace, nobody_namespace),
 	IT_TEST_WITH(as_nobody_who_is_root_inside, nobody_as_root),
 	IT_TEST_WITH(root_without_capabilities, bare_root),
+	IT_TEST_WITH(root_of_a_container_of_one, container),
 	{ "newuidmap_gives_many_users", newuidmap_gives_many_users, subids_setup, subids_teardown,
 		&subids },
 	{ "another_user_ends_in_time", another_user_ends_in_time, subids_setup, subids_teardown,
@@ -445,6 +459,7 @@ static const struct it_difference differences[] = {
 	{ "as_nobody_in_a_namespace", "it needs root" },
 	{ "as_nobody_who_is_root_inside", OPTIONS },
 	{ "root_without_capabilities", "it needs rights" },
+	{ "root_of_a_container_of_one", "it needs more users" },
 	{ "newuidmap_gives_many_users", OPTIONS },
 	{ "another_user_ends_in_time", OPTIONS },
 	{ "another_user_dies_with_its_parent", OPTIONS },
