@@ -96,6 +96,7 @@ static struct dax_view_node *unlink_unused(struct dax_view *view, struct dax_vie
 	at = place(view, node->id);
 	*at = node->next;
 	view->count--;
+	view->copies -= node->copy;
 	return node;
 }
 
@@ -223,7 +224,7 @@ void dax_view_stop(struct dax_view *view)
 }
 
 /* Whether a view of this kind may be made of the file. */
-static int check_file(const struct dax_view *view, int fd, struct stat *st)
+static int check_file(const struct dax_view *view, int fd, struct stat *st, bool *copy)
 {
 	int flags = fcntl(fd, F_GETFL);
 
@@ -232,9 +233,8 @@ static int check_file(const struct dax_view *view, int fd, struct stat *st)
 	if (!S_ISREG(st->st_mode) || (flags & O_PATH))
 		return -EINVAL;
 	/* The kernel opens the backing file anew with the flags of the view, which is O_RDWR:
-	 * of a file that is open for reading it would make a writable one. */
-	if (view->kind == DAX_VIEW_PASSTHROUGH && (flags & O_ACCMODE) != O_RDWR)
-		return -EACCES;
+	 * of a file that is open for reading it would make a writable one. So that is copied. */
+	*copy = view->kind == DAX_VIEW_CACHED || (flags & O_ACCMODE) != O_RDWR;
 	return (flags & O_ACCMODE) == O_WRONLY ? -EACCES : 0;
 }
 
@@ -272,6 +272,7 @@ static int enter_node(struct dax_view *view, struct dax_view_node *node)
 		node->next = *at;
 		*at = node;
 		view->count++;
+		view->copies += node->copy;
 		view->openers++;
 	}
 	pthread_mutex_unlock(&view->mutex);
@@ -304,7 +305,8 @@ static int open_node(struct dax_view *view, struct dax_view_node *node, int *out
 	return r;
 }
 
-static int open_on_mount(struct dax_view *view, int *fd, const struct stat *st, int *out)
+static int open_on_mount(
+	struct dax_view *view, int *fd, const struct stat *st, bool copy, int *out)
 {
 	struct dax_view_node *node = calloc(1, sizeof(*node));
 	int r;
@@ -312,6 +314,7 @@ static int open_on_mount(struct dax_view *view, int *fd, const struct stat *st, 
 	if (!node)
 		return -ENOMEM;
 	node->fd = fd_steal(fd);
+	node->copy = copy;
 	node->dev = st->st_dev;
 	node->ino = st->st_ino;
 	node->pending = true;
@@ -331,30 +334,31 @@ int dax_view_open(struct dax_view *view, int fd, int *out)
 {
 	CLEANUP_FD int real = fd;
 	struct stat st;
+	bool copy = false;
 	int r;
 
 	*out = -1;
-	r = check_file(view, real, &st);
+	r = check_file(view, real, &st, &copy);
 	if (r)
 		return r;
 	if (view->kind != DAX_VIEW_DIRECT)
-		return open_on_mount(view, &real, &st, out);
+		return open_on_mount(view, &real, &st, copy, out);
 	*out = fd_steal(&real);
 	return 0;
 }
 
-/* The ids of the views of a file; their number, or 0 when there is no memory for it. */
-static size_t views_of(struct dax_view *view, dev_t dev, ino_t ino, uint64_t **ids)
+/* The ids of the copies of a file; their number, or 0 when there is no memory for it. */
+static size_t copies_of(struct dax_view *view, dev_t dev, ino_t ino, uint64_t **ids)
 {
 	size_t n = 0;
 
 	pthread_mutex_lock(&view->mutex);
-	*ids = view->count ? malloc(view->count * sizeof(**ids)) : NULL;
+	*ids = view->copies ? malloc(view->copies * sizeof(**ids)) : NULL;
 	for (size_t i = 0; *ids && i < DAX_VIEW_BUCKETS; i++) {
 		struct dax_view_node *node;
 
 		for (node = view->buckets[i]; node; node = node->next) {
-			if (node->dev == dev && node->ino == ino)
+			if (node->copy && node->dev == dev && node->ino == ino)
 				(*ids)[n++] = node->id;
 		}
 	}
@@ -367,10 +371,8 @@ void dax_view_changed(struct dax_view *view, dev_t dev, ino_t ino)
 	uint64_t *ids;
 	size_t n;
 
-	if (view->kind != DAX_VIEW_CACHED)
-		return;
 	/* Not under the mutex: the kernel may have to wait for answers of the serving thread. */
-	n = views_of(view, dev, ino, &ids);
+	n = copies_of(view, dev, ino, &ids);
 	for (size_t i = 0; i < n; i++)
 		dax_view_notify_pages(view, ids[i]);
 	free(ids);

@@ -7,6 +7,8 @@
  *                one: the front-end's size check passes, its mmap is of the real page cache
  *   cached       the same without passthrough: reads only, for read-only shares
  *
+ * A passthrough view of a file that is open for reading only is a cached one: a copy.
+ *
  * The private mount is detached: it has no mount point and ends with its last fd. A tiny FUSE
  * server answers it (dax_view_serve_one) and takes no lock of the service.
  */
@@ -63,14 +65,15 @@ void dax_view_stop(struct dax_view *view);
 
 /*
  * Any thread but the serving one: an fd for the front-end out of `fd` (consumed, in any case): a
- * regular file opened O_RDWR (passthrough), O_RDONLY (cached), either (direct). *out is the
- * caller's. -errno of the backing open: the caller may answer it to the guest.
+ * regular file opened O_RDWR or O_RDONLY; a cached view takes either as O_RDONLY, and of what is
+ * opened so a passthrough view gives a copy. *out is the caller's. -errno of the backing open: the
+ * caller may answer it to the guest.
  */
 int dax_view_open(struct dax_view *view, int fd, int *out);
 
 /*
- * Cached only: the file (as it is on the host) has changed; pages that front-ends see of it are
- * fetched anew. Nothing to do for a file without views.
+ * The file (as it is on the host) has changed: pages of copies that front-ends see of it are
+ * fetched anew. Nothing to do, and cheap, when there is no copy.
  */
 void dax_view_changed(struct dax_view *view, dev_t dev, ino_t ino);
 

@@ -18,7 +18,8 @@
 struct dax_view_node {
 	struct dax_view_node *next; /* in its bucket */
 	uint64_t id;
-	int fd; /* the real file, owned; -1 when only the backing id is needed */
+	int fd;    /* the real file, owned; -1 when only the backing id is needed */
+	bool copy; /* no passthrough: pages of its own, and reads only. Constant */
 	dev_t dev;
 	ino_t ino;
 	/* The serving thread's alone: */
@@ -50,7 +51,7 @@ struct dax_view {
 	bool can_pass;        /* the kernel knows passthrough */
 	unsigned int openers; /* threads in dax_view_open() that the server must still answer */
 	uint64_t last_id;
-	unsigned int count;
+	unsigned int count, copies; /* nodes, and those that are copies */
 	struct dax_view_node *buckets[DAX_VIEW_BUCKETS];
 };
 

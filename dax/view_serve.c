@@ -4,7 +4,7 @@
  *
  * Theory of operation. One thread reads requests of /dev/fuse and answers each before the next. It
  * serves LOOKUP of the names that dax_view_open() has entered, OPEN and RELEASE, attributes that
- * are the same for every file, READ for cached views, and nothing else: the mount has no
+ * are the same for every file, READ for copies, and nothing else: the mount has no
  * directory to list and nothing to write. What is not served is refused.
  *
  * The kernel is on the other side of the fd, not the guest: lengths are checked, but what it says
@@ -184,7 +184,7 @@ static int prepare_open(struct dax_view *view, struct dax_view_node *node)
 		return 0;
 	if (node->fd < 0)
 		return -ESTALE;
-	if (view->kind != DAX_VIEW_PASSTHROUGH)
+	if (node->copy)
 		return 0;
 	id = view->ops->open(view->ctx, node->fd);
 	if (id <= 0)
@@ -266,7 +266,7 @@ static void on_read(struct dax_view *view, const struct request *request)
 	/* Short answers would tell the kernel that the file ends there. */
 	if (!node || request->len < sizeof(*in))
 		r = -ESTALE;
-	else if (view->kind != DAX_VIEW_CACHED || in->size > DAX_VIEW_READ_MAX ||
+	else if (!node->copy || in->size > DAX_VIEW_READ_MAX ||
 		 !range_within(in->offset, in->size, DAX_VIEW_SIZE))
 		r = -EINVAL;
 	else if (node->fd < 0)

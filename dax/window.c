@@ -115,6 +115,7 @@ static void detach(struct dax_window *w)
 	vu_channel_free(w->channel);
 	w->channel = NULL;
 	w->regions = w->singles = w->impossible = w->dirty = w->broken = false;
+	w->changed = w->placed = false;
 }
 
 void dax_window_free(struct dax_window *window)
@@ -175,7 +176,7 @@ void dax_window_set_running(struct dax_window *window, bool running)
 		w->config.wake(w->config.ctx);
 }
 
-static int take_answers(struct dax_window *w, const char **why)
+int window_take_answers(struct dax_window *w, const char **why)
 {
 	uint64_t cookie, value;
 	int got;
@@ -221,7 +222,7 @@ int dax_window_run(struct dax_window *window, int *next_ms)
 	*next_ms = -1;
 	pthread_mutex_lock(&w->lock);
 	if (w->channel) {
-		err = take_answers(w, &why);
+		err = window_take_answers(w, &why);
 		window_take_regions(w);
 		if (!err && w->running)
 			window_expire(w, window_now(w));
@@ -270,6 +271,8 @@ bool dax_window_region(
 	}
 	if (found && !found->region_seen)
 		found->region_seen = news = true;
+	if (found)
+		window->changed = false;
 	pthread_mutex_unlock(&window->lock);
 	if (news)
 		window->config.wake(window->config.ctx);

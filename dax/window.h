@@ -79,6 +79,21 @@ short dax_window_events(const struct dax_window *window);
 bool dax_window_region(
 	struct dax_window *window, dev_t dev, ino_t ino, uint64_t offset, uint64_t len);
 
+/* A memory region of the front-end's: a piece of a file, where the guest sees it. */
+struct dax_region {
+	dev_t dev;
+	ino_t ino;
+	uint64_t offset, len; /* in the file */
+	uint64_t gpa;
+};
+
+/*
+ * Before dax_window_region(), for a region that the front-end waits to hear of. True: say no, and
+ * do not add it (window_region.c says why); the mapping is complete without it, and
+ * dax_window_reach() knows the way to its bytes.
+ */
+bool dax_window_refuses(struct dax_window *window, const struct dax_region *region);
+
 /*
  * RESET_DEVICE: the front-end dropped all mappings itself (shmem), or gets one message for it when
  * the device runs again. Operations under way fail with -EIO.
@@ -115,6 +130,13 @@ void dax_map(struct dax_window *window, uint64_t key, int fd, const struct dax_e
 	struct dax_request *op);
 
 /*
+ * True when `key` is mapped somewhere in [window_offset, +len) and another file could be mapped
+ * there only by unmapping it first (shmem): whoever reads it meanwhile would see nothing.
+ */
+bool dax_window_blinks(
+	struct dax_window *window, uint64_t key, uint64_t window_offset, uint64_t len);
+
+/*
  * Unmaps n ranges {window_offset, len}; the array is copied. A range that is not mapped is no
  * error; a mapping that is cut is split. -EINVAL as above, before anything is unmapped.
  */
@@ -135,12 +157,29 @@ void dax_sync(struct dax_window *window, uint64_t key, struct dax_request *op);
 void dax_io(struct dax_window *window, int fd, const struct dax_entry *entry,
 	struct dax_request *op);
 
+/* Bytes of a mapping: [offset, +len) of a file. */
+struct dax_reach {
+	int fd; /* the caller's */
+	uint64_t offset, len;
+};
+
+/*
+ * What the guest sees at `gpa`: up to `len` bytes of one mapping. -EFAULT: no mapping is there, or
+ * nobody knows where the window lies; -EMFILE.
+ */
+int dax_window_reach(
+	struct dax_window *window, uint64_t gpa, uint64_t len, struct dax_reach *reach);
+
+/* True when it is known where in the guest the window lies: dax_window_reach() may succeed. */
+bool dax_window_placed(struct dax_window *window);
+
 /* Counters since the window was made, for tests and metrics. */
 struct dax_counters {
 	uint64_t maps, unmaps;     /* guests' operations submitted */
 	uint64_t messages[DAX_OPS]; /* sent, by operation */
 	uint64_t entries[DAX_OPS];  /* in them */
 	uint64_t refused, timed_out; /* messages */
+	uint64_t regions_refused;    /* dax_window_refuses() */
 	uint64_t in_flight_max;    /* messages unanswered at a time */
 	uint64_t live;             /* mappings now */
 };

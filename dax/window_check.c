@@ -13,6 +13,20 @@ bool dax_window_ready(struct dax_window *window)
 	return ready;
 }
 
+bool dax_window_blinks(
+	struct dax_window *window, uint64_t key, uint64_t window_offset, uint64_t len)
+{
+	bool blinks = false;
+	size_t first, n;
+
+	pthread_mutex_lock(&window->lock);
+	n = dax_table_touched(&window->table, window_offset, len, &first);
+	for (size_t i = first; window->exact && i < first + n; i++)
+		blinks |= window->table.slots[i].key == key;
+	pthread_mutex_unlock(&window->lock);
+	return blinks;
+}
+
 void dax_window_counters(struct dax_window *window, struct dax_counters *counters)
 {
 	pthread_mutex_lock(&window->lock);

@@ -85,6 +85,9 @@ struct dax_window {
 	bool impossible; /* it maps nothing */
 	bool dirty;      /* it may have mappings (not exact) */
 	bool broken;     /* no memory for what cannot fail */
+	bool changed;    /* a MAP or UNMAP was done, and no region has come since */
+	bool placed;     /* `base` is known */
+	uint64_t base;   /* where the guest sees the window (gpa) */
 	int64_t paused_at;
 	uint64_t cookie;
 
@@ -106,6 +109,8 @@ struct dax_window {
 
 /* One step of the operation is through; the last one puts it on the list of those to be told. */
 void window_complete(struct dax_window *w, struct dax_request *op, int error);
+/* Takes the answers that are there; -errno of the channel, and why. */
+int window_take_answers(struct dax_window *w, const char **why);
 /* The time, which stands still while the device does not run. */
 int64_t window_now(const struct dax_window *w);
 

@@ -322,6 +322,7 @@ static void resend(struct dax_window *w, const struct message *message)
 void window_answer(struct dax_window *w, uint64_t cookie, uint64_t value)
 {
 	struct message message;
+	const struct step *first;
 	size_t i = 0;
 
 	while (i < w->n_messages && w->messages[i].cookie != cookie)
@@ -331,8 +332,12 @@ void window_answer(struct dax_window *w, uint64_t cookie, uint64_t value)
 	message = w->messages[i];
 	w->n_messages--;
 	memmove(&w->messages[i], &w->messages[i + 1], (w->n_messages - i) * sizeof(w->messages[0]));
-	if (value && message.steps[0]->kind != STEP_IO)
+	first = message.steps[0];
+	/* Nobody waits for a session's mappings to end; a machine that was reset has none. */
+	if (value && first->kind != STEP_IO && (first->kind != STEP_UNMAP || first->op))
 		w->counters.refused++;
+	if (!value && (first->kind == STEP_MAP || first->kind == STEP_UNMAP))
+		w->changed = true;
 	if (value && message.n > 1 && !(message.in_doubt && message.steps[0]->kind == STEP_MAP)) {
 		resend(w, &message);
 		return;

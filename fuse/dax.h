@@ -9,6 +9,7 @@
 
 #include "fuse/fs.h"
 
+struct fs_handle;
 struct fs_slot;
 struct fs_tree;
 
@@ -22,10 +23,12 @@ const char *fs_dax_why_not(const struct fs_config *config);
 bool fs_dax_announces(struct fs_tree *tree, const struct statx *stx);
 
 /*
- * The guest is about to be told these attributes. Where its mappings are of copies (the cached
+ * The guest is about to be told these attributes. Where its mappings are of copies (a cached
  * view), and the file has changed since it was told before, they are fetched anew first.
  */
 void fs_dax_note(struct fs_tree *tree, const struct statx *stx);
+/* An open file was used, perhaps to change it: copies of it are fetched anew. */
+void fs_dax_used(struct fs_tree *tree, const struct fs_handle *handle);
 void fs_dax_seen_free(struct fs_tree *tree);
 
 /* A session of this service is over: so are its mappings. */

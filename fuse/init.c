@@ -105,7 +105,7 @@ struct fuse_init_out fs_init_answer(const struct fuse_init_in *in, uint64_t agre
 		.congestion_threshold = CONGESTION_THRESHOLD,
 		.max_write = FS_MAX_WRITE,
 		.time_gran = 1,
-		.max_pages = agreed & FUSE_MAX_PAGES ? (uint16_t)(FS_MAX_WRITE / page) : 0,
+		.max_pages = (uint16_t)(agreed & FUSE_MAX_PAGES ? FS_MAX_WRITE / page : 0),
 		.map_alignment = (uint16_t)(agreed & FUSE_MAP_ALIGNMENT ? MAP_ALIGNMENT : 0),
 	};
 }

@@ -250,6 +250,7 @@ int fs_inode_add(struct fs_tree *tree, struct fs_volume *volume, const struct st
 	inode->btime_nsec = stx->stx_mask & STATX_BTIME ? stx->stx_btime.tv_nsec : 0;
 	inode->type = stx->stx_mode & S_IFMT;
 	inode->fhandle = fhandle;
+	atomic_store_explicit(&inode->copied, false, memory_order_relaxed);
 	bucket = bucket_of(tree, inode->ino);
 	inode->next = *bucket;
 	*bucket = inode;

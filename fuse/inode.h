@@ -50,6 +50,7 @@ struct fs_inode {
 
 	_Atomic uint32_t refs;   /* 0: free, or about to be */
 	_Atomic uint64_t nodeid; /* to be compared with a reference held */
+	_Atomic bool copied;     /* a front-end may map a copy of it (op_dax.c) */
 
 	/* tree->lock. */
 	uint32_t generation;

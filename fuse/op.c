@@ -82,6 +82,8 @@ int fs_file_get(const struct fs_slot *slot, uint64_t nodeid, uint64_t fh, struct
 
 void fs_file_put(struct fs_file *file)
 {
+	if (file->handle)
+		fs_dax_used(file->tree, file->handle);
 	fs_handle_put(file->tree, file->handle);
 	file->handle = NULL;
 }

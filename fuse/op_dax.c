@@ -10,9 +10,15 @@
  * A guest that opened a file has been told its rights by the guest's own kernel; a mapping is made
  * by that kernel for the file, not for an open of it, so an fh means nothing here.
  *
- * In a cached view the pages that guests see are copies. What was last told of such a file is kept
- * in a small table, by (device, inode number), newer entries over older: where the table does not
- * know, the file counts as changed, so its size is a matter of speed only.
+ * In a cached view the pages that guests see are copies; so they are in a passthrough view of a
+ * file that the gateway cannot open for writing (it runs on the host, is append-only, or lies on a
+ * read-only mount): then no guest can write into it in place either, but it may grow. A copy that
+ * is mapped goes by a key of its own, so the window never takes it for a mapping of the file that
+ * may be written to.
+ *
+ * What was last told of a file is kept in a small table, by (device, inode number), newer entries
+ * over older: where the table does not know, the file counts as changed, so its size is a matter of
+ * speed only.
  */
 #include "fuse/dax.h"
 
@@ -32,6 +38,10 @@
 WIRE_SIZE(struct fuse_setupmapping_in, 40);
 WIRE_SIZE(struct fuse_removemapping_in, 4);
 WIRE_SIZE(struct fuse_removemapping_one, 16);
+
+/* In the key of a copy: nodeids have their index there, which never gets so far (inode.h). */
+#define KEY_OF_COPY (UINT64_C(1) << 31)
+static_assert(FS_INODES_MAX <= KEY_OF_COPY, "the bit is free");
 
 #define MAPPING_FLAGS (FUSE_SETUPMAPPING_FLAG_READ | FUSE_SETUPMAPPING_FLAG_WRITE)
 
@@ -85,7 +95,7 @@ const char *fs_dax_why_not(const struct fs_config *config)
 	return "the front-end makes no mappings";
 }
 
-/* A device where no file can be opened as the view needs it. */
+/* Not a device where files change by being mapped, or can change without being seen. */
 static bool volume_fits(struct fs_tree *tree, const struct statx *stx)
 {
 	const struct fs_volume *volume;
@@ -96,8 +106,6 @@ static bool volume_fits(struct fs_tree *tree, const struct statx *stx)
 	pthread_mutex_lock(&tree->lock);
 	volume = fs_volume_find(tree, stx);
 	fits = volume && !volume->overlay;
-	if (fits && dax_view_kind(tree->config.view) == DAX_VIEW_PASSTHROUGH)
-		fits = !volume->read_only;
 	pthread_mutex_unlock(&tree->lock);
 	return fits;
 }
@@ -184,6 +192,14 @@ void fs_dax_note(struct fs_tree *tree, const struct statx *stx)
 		dax_view_changed(tree->config.view, dev, (ino_t)stx->stx_ino);
 }
 
+void fs_dax_used(struct fs_tree *tree, const struct fs_handle *handle)
+{
+	const struct fs_inode *inode = handle->inode;
+
+	if (atomic_load(&inode->copied) && (handle->flags & O_ACCMODE) != O_RDONLY)
+		dax_view_changed(tree->config.view, inode->volume->dev, (ino_t)inode->ino);
+}
+
 void fs_dax_end(const struct fs_config *config)
 {
 	if (config->window)
@@ -248,40 +264,66 @@ static bool is_refusal(int r)
 /*
  * The file as the view wants it. It is opened for writing also where only reads are asked for: the
  * guest may ask for more of the same mapping later, and the front-end keeps the first fd's rights.
+ * Only where it cannot be, for reading alone (*readable): what guests write then fails.
  */
-static int open_file(struct fs_tree *tree, struct fs_inode *inode, bool write)
+static int open_file(struct fs_tree *tree, struct fs_inode *inode, bool write, bool *readable)
 {
-	enum dax_view_kind kind = dax_view_kind(tree->config.view);
 	int fd;
 
 	if (inode->type != S_IFREG)
 		return inode->type == S_IFDIR ? -EINVAL : -EACCES;
-	fd = fs_inode_open(tree, inode, tree->config.readonly ? O_RDONLY : O_RDWR);
-	if (is_refusal(fd) && !write && kind == DAX_VIEW_DIRECT)
+	*readable = tree->config.readonly;
+	fd = fs_inode_open(tree, inode, *readable ? O_RDONLY : O_RDWR);
+	if (is_refusal(fd) && !write && !*readable) {
+		*readable = true;
 		fd = fs_inode_open(tree, inode, O_RDONLY);
+	}
 	return fd;
 }
 
 /* From now on a change of the file is looked for, beginning with the next answer. */
-static int watch(struct fs_tree *tree)
+static int watch(struct fs_tree *tree, struct fs_inode *inode)
 {
-	if (dax_view_kind(tree->config.view) != DAX_VIEW_CACHED)
-		return 0;
+	atomic_store(&inode->copied, true);
 	return seen_of(tree) ? 0 : -ENOMEM;
 }
 
-static int open_view(struct fs_slot *slot, bool write, int *out)
+/* A copy that is in use gives way only where that is done at one stroke. */
+static int replace_copy(const struct fs_slot *slot, const struct fs_inode *inode)
+{
+	const struct fuse_setupmapping_in *in = fs_slot_args(slot);
+
+	if (!atomic_load(&inode->copied))
+		return 0;
+	return dax_window_blinks(fs_config_of(slot)->window, slot->header.nodeid | KEY_OF_COPY,
+		       in->moffset, in->len)
+		       ? -ETXTBSY
+		       : 0;
+}
+
+/* What the front-end gets, and the key of its mapping. */
+static int open_view(struct fs_slot *slot, bool write, int *out, uint64_t *key)
 {
 	CLEANUP_HELD struct fs_held held = {0};
 	int fd, r = fs_held_get(slot, slot->header.nodeid, &held);
+	bool readable = false;
 
-	if (r == 0)
-		r = watch(held.tree);
 	if (r < 0)
 		return r;
-	fd = open_file(held.tree, held.inode, write);
+	fd = open_file(held.tree, held.inode, write, &readable);
 	if (fd < 0)
 		return fd;
+	*key = slot->header.nodeid;
+	if (!readable)
+		r = replace_copy(slot, held.inode);
+	if (readable && dax_view_kind(held.tree->config.view) != DAX_VIEW_DIRECT) {
+		*key |= KEY_OF_COPY;
+		r = watch(held.tree, held.inode);
+	}
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
 	return dax_view_open(held.tree->config.view, fd, out);
 }
 
@@ -297,6 +339,7 @@ void fs_op_setupmapping(struct fs_slot *slot)
 		.len = in->len,
 		.access = write ? DAX_READ | DAX_WRITE : DAX_READ,
 	};
+	uint64_t key;
 	int fd, r = check_mapping(config, in);
 
 	if (r == 0)
@@ -305,7 +348,7 @@ void fs_op_setupmapping(struct fs_slot *slot)
 		fs_reply_err(slot, r);
 		return;
 	}
-	r = open_view(slot, write, &fd);
+	r = open_view(slot, write, &fd, &key);
 	if (r == 0 && fs_session_is_cut(slot->session)) {
 		close(fd); /* it is not to be mapped into the next session */
 		r = -EIO;
@@ -317,7 +360,7 @@ void fs_op_setupmapping(struct fs_slot *slot)
 	}
 	slot->dax_op.done = map_done;
 	fs_dax_park(slot);
-	dax_map(config->window, slot->header.nodeid, fd, &entry, &slot->dax_op);
+	dax_map(config->window, key, fd, &entry, &slot->dax_op);
 }
 
 /* Mappings go also when no new ones can be made. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * READ and WRITE whose data lies, in part, in guest memory that we cannot reach.
+ * READ and WRITE whose data lies, in part, in guest memory that we have not mapped.
  *
- * A guest may read into, or write from, an mmap of a DAX file: a buffer in the window. Where the
- * front-end tells of no region for it, only the front-end can copy there (FS_IO), one range in one
- * message. So the data is carried run by run, in order: what is RAM by us, on a thread that may
- * block, and each other segment by the front-end. slot->payload is where we stand. Between two
- * runs nothing waits: the front-end's answer puts the slot back on a deferred thread.
+ * A guest may read into, or write from, an mmap of a DAX file: a buffer in the window. Where no
+ * region of ours holds it, but we know where the window lies (dax_window_reach), its file is mapped
+ * for as long as it takes. Else only the front-end can copy there (FS_IO), one range in one
+ * message. So the data is carried run by run, in order: what is RAM or a file by us, on a thread
+ * that may block, and each other segment by the front-end. slot->payload is where we stand. Between
+ * two runs nothing waits: the front-end's answer puts the slot back on a deferred thread.
  *
  * An append goes to the file's end whatever the offset, here as in the front-end, since the flag is
  * with the open file: so runs in order come out in order.
@@ -16,11 +17,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "fuse/dax.h"
 #include "vhostuser/checked.h"
+#include "vhostuser/fd.h"
 #include "vhostuser/virtqueue.h"
 
 /* Segments of one system call, on the stack. */
@@ -111,15 +114,12 @@ static size_t run_length(const struct vu_iov *at)
 	return MIN(len, at->left);
 }
 
-/* One system call's worth of what is in reach. 1: go on; 0: the end; -errno. */
-static int carry_near(struct fs_slot *slot, int fd)
+/* One system call, between the file and these segments. 1: go on; 0: the end; -errno. */
+static int transfer(struct fs_slot *slot, int fd, const struct iovec *iov, size_t segments)
 {
 	off_t offset = (off_t)(span_of(slot).offset + carried(slot));
-	struct iovec iov[SEGMENTS];
 	ssize_t n;
-	size_t segments;
 
-	vu_iov_slice(&slot->payload, run_length(&slot->payload), iov, SEGMENTS, &segments);
 	do {
 		n = is_write(slot) ? pwritev2(fd, iov, (int)segments, offset, 0)
 				   : preadv2(fd, iov, (int)segments, offset, 0);
@@ -130,7 +130,58 @@ static int carry_near(struct fs_slot *slot, int fd)
 	return n > 0;
 }
 
+/* One system call's worth of what is in reach. */
+static int carry_near(struct fs_slot *slot, int fd)
+{
+	struct iovec iov[SEGMENTS];
+	size_t segments;
+
+	vu_iov_slice(&slot->payload, run_length(&slot->payload), iov, SEGMENTS, &segments);
+	return transfer(slot, fd, iov, segments);
+}
+
+/*
+ * What of the segment lies in one mapping of the window. Only the kernel touches the file's pages:
+ * one that is past its end is EFAULT.
+ */
+static int carry_window(struct fs_slot *slot, int fd)
+{
+	const struct vu_iov *at = &slot->payload;
+	struct dax_reach reach = {.fd = -1};
+	struct iovec iov;
+	uint64_t gpa, into;
+	char *map;
+	int r = find_gpa(slot, &gpa);
+
+	if (r == 0)
+		r = dax_window_reach(fs_config_of(slot)->window, gpa,
+			MIN(at->left, at->iov->iov_len - at->offset), &reach);
+	if (r < 0)
+		return r;
+	into = reach.offset % (uint64_t)sysconf(_SC_PAGESIZE);
+	map = mmap(NULL, reach.len + into, PROT_READ | PROT_WRITE, MAP_SHARED, reach.fd,
+		(off_t)(reach.offset - into));
+	fd_close(&reach.fd);
+	if (map == MAP_FAILED)
+		return -errno;
+	iov = (struct iovec){.iov_base = map + into, .iov_len = reach.len};
+	r = transfer(slot, fd, &iov, 1);
+	(void)munmap(map, reach.len + into);
+	return r;
+}
+
 static void carry(struct fs_slot *slot);
+
+static bool front_end_copies(const struct fs_config *config)
+{
+	return config->window && dax_window_ready(config->window) &&
+	       dax_dialect_code(dax_window_dialect(config->window), DAX_OP_IO);
+}
+
+static bool in_reach(const struct fs_config *config)
+{
+	return config->window && dax_window_placed(config->window);
+}
 
 static void far_done(struct dax_request *op, int error)
 {
@@ -183,9 +234,12 @@ static int carry_on(struct fs_slot *slot, struct far *far)
 		settle(&slot->payload);
 		if (slot->payload.left == 0 || slot->payload.n == 0)
 			return 0;
-		if (slot->payload.iov->iov_base == VQ_FOREIGN)
+		if (slot->payload.iov->iov_base != VQ_FOREIGN)
+			r = carry_near(slot, file.fd);
+		else if (front_end_copies(fs_config_of(slot)))
 			return plan_far(slot, file.fd, far);
-		r = carry_near(slot, file.fd);
+		else
+			r = carry_window(slot, file.fd);
 	} while (r > 0);
 	return r;
 }
@@ -206,15 +260,9 @@ static void carry(struct fs_slot *slot)
 	dax_io(fs_config_of(slot)->window, far.fd, &far.entry, &slot->dax_op);
 }
 
-static bool front_end_copies(const struct fs_config *config)
-{
-	return config->window && dax_window_ready(config->window) &&
-	       dax_dialect_code(dax_window_dialect(config->window), DAX_OP_IO);
-}
-
 void fs_far_start(struct fs_slot *slot)
 {
-	if (!front_end_copies(fs_config_of(slot))) {
+	if (!front_end_copies(fs_config_of(slot)) && !in_reach(fs_config_of(slot))) {
 		fs_reply_err(slot, -EFAULT);
 		return;
 	}

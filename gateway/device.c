@@ -208,6 +208,14 @@ static bool is_window(void *ctx, dev_t dev, ino_t ino, uint64_t offset, uint64_t
 	       gw_window_region(device->config.window, dev, ino, offset, size);
 }
 
+static bool refuses(void *ctx, dev_t dev, ino_t ino, uint64_t offset, uint64_t size, uint64_t gpa)
+{
+	const struct dax_region region = {dev, ino, offset, size, gpa};
+	struct gw_device *device = ctx;
+
+	return device->config.window && gw_window_refuses(device->config.window, &region);
+}
+
 static int get_config(void *ctx, uint32_t offset, void *data, uint32_t size)
 {
 	const struct gw_device *device = ctx;
@@ -235,6 +243,7 @@ static const struct vu_backend_ops device_ops = {
 	.channel = channel,
 	.shmem_asked = shmem_asked,
 	.is_window = is_window,
+	.refuses = refuses,
 	.get_config = get_config,
 };
 

@@ -96,6 +96,8 @@ static int service_new(
 	config.window = gw_window_dax(service->window);
 	if (service->view)
 		config.view = gw_view_start(service->view, share->root_fd);
+	if (service->window && !config.view)
+		gw_window_set_idle(service->window);
 	return fs_new(&config, &service->fs);
 }
 

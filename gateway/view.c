@@ -241,8 +241,8 @@ struct dax_view *gw_view_start(struct gw_view *view, int root_fd)
 							: "");
 		return view->view;
 	}
-	log_warn("view", "no DAX window: %s takes %s (%s)", kind_names[view->kind], view->missing,
-		strerrordesc_np(-view->error));
+	log_warn("view", "no DAX: no file can be mapped, since %s takes %s (%s)",
+		kind_names[view->kind], view->missing, strerrordesc_np(-view->error));
 	/* Stuck: gw_view_free() finds the same. */
 	(void)stop(view);
 	return NULL;

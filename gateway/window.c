@@ -43,6 +43,7 @@ struct gw_window {
 	const struct dax_dialect *dialect;
 	bool shmem;
 	bool direct; /* --dax-view */
+	bool idle;   /* nothing is ever mapped */
 
 	struct ev_loop *loop; /* NULL: not started */
 	ev_async async;
@@ -234,14 +235,21 @@ static void attach_if_agreed(struct gw_window *window)
 		window->channel = NULL;
 		return;
 	}
-	log_info("DAX window", "%" PRIu64 " MiB for the front-end, dialect %s%s",
-		dax_window_size(window->dax) >> 20, dax_dialect_name(window->dialect),
-		regions ? ", mapped memory is shared back" : "");
+	/* Why it is so was said at the start. */
+	if (!window->idle)
+		log_info("DAX window", "%" PRIu64 " MiB for the front-end, dialect %s%s",
+			dax_window_size(window->dax) >> 20, dax_dialect_name(window->dialect),
+			regions ? ", mapped memory is shared back" : "");
 	window->channel = NULL;
 	dax_window_attach(window->dax, channel, regions);
 	dax_window_counters(window->dax, &window->before);
 	window->attached = true;
 	run(window);
+}
+
+void gw_window_set_idle(struct gw_window *window)
+{
+	window->idle = true;
 }
 
 void gw_window_negotiated(struct gw_window *window, uint64_t protocol_features)
@@ -279,11 +287,12 @@ static void log_counters(const struct gw_window *window)
 	log_info("DAX window",
 		"maps=%" PRIu64 " unmaps=%" PRIu64 " map_messages=%" PRIu64
 		" unmap_messages=%" PRIu64 " refused=%" PRIu64 " timed_out=%" PRIu64
-		" in_flight_max=%" PRIu64,
+		" in_flight_max=%" PRIu64 " regions_refused=%" PRIu64 " live=%" PRIu64,
 		is.maps - was->maps, is.unmaps - was->unmaps,
 		is.messages[DAX_OP_MAP] - was->messages[DAX_OP_MAP],
 		is.messages[DAX_OP_UNMAP] - was->messages[DAX_OP_UNMAP], is.refused - was->refused,
-		is.timed_out - was->timed_out, is.in_flight_max);
+		is.timed_out - was->timed_out, is.in_flight_max,
+		is.regions_refused - was->regions_refused, is.live);
 }
 
 void gw_window_disconnect(struct gw_window *window)
@@ -311,6 +320,11 @@ void gw_window_reset(struct gw_window *window)
 {
 	dax_window_reset(window->dax);
 	run(window);
+}
+
+bool gw_window_refuses(struct gw_window *window, const struct dax_region *region)
+{
+	return dax_window_refuses(window->dax, region);
 }
 
 bool gw_window_region(

@@ -36,6 +36,9 @@ void gw_window_free(struct gw_window *window);
 /* For fs; NULL for a NULL window. */
 struct dax_window *gw_window_dax(struct gw_window *window);
 
+/* There is no view, so nothing is ever mapped: the log says nothing else. Before the start. */
+void gw_window_set_idle(struct gw_window *window);
+
 /* Joins the loop / leaves it. NULL is fine. */
 void gw_window_start(struct gw_window *window, struct ev_loop *loop);
 void gw_window_stop(struct gw_window *window);
@@ -60,6 +63,9 @@ void gw_window_set_running(struct gw_window *window, bool running);
 
 /* RESET_DEVICE. */
 void gw_window_reset(struct gw_window *window);
+
+/* See vu_backend_ops.refuses. */
+bool gw_window_refuses(struct gw_window *window, const struct dax_region *region);
 
 /* See vu_backend_ops.is_window. */
 bool gw_window_region(

@@ -328,6 +328,7 @@ static int dispatch(struct vu_backend *backend, const struct vu_request *request
 	log_debug("front-end", "%s, %u bytes, %zu fds", request->name, message.size,
 		message.fds->n);
 	verdict = gate_message(backend, &message);
+	note_need_reply(backend, &message);
 	if (verdict == 0)
 		verdict = vu_handler_find(request->code)(backend, &message);
 	return conclude(backend, &message, verdict);

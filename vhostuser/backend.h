@@ -72,6 +72,12 @@ struct vu_backend_ops {
 	 */
 	bool (*is_window)(
 		void *ctx, dev_t dev, ino_t ino, uint64_t offset, uint64_t size, uint64_t gpa);
+	/*
+	 * Such a region came by ADD_MEM_REG, from a front-end that waits to hear of it. True: it is
+	 * answered that this failed, and not added. NULL: never.
+	 */
+	bool (*refuses)(
+		void *ctx, dev_t dev, ino_t ino, uint64_t offset, uint64_t size, uint64_t gpa);
 	/* Fill `size` bytes of the config space from `offset`; -EINVAL outside of it. */
 	int (*get_config)(void *ctx, uint32_t offset, void *data, uint32_t size);
 };

@@ -259,13 +259,27 @@ static int handle_set_mem_table(struct vu_backend *backend, struct vu_message *m
 	return ret;
 }
 
+static bool refuses(const struct vu_backend *backend, const struct vu_message *message,
+	const struct vu_mem_region *region)
+{
+	const struct vu_backend_ops *ops = backend->config.ops;
+	struct stat st;
+
+	return ops->refuses && message->need_reply && fstat(message->fds->fd[0], &st) == 0 &&
+	       ops->refuses(backend->config.ctx, st.st_dev, st.st_ino, region->mmap_offset,
+		       region->size, region->gpa);
+}
+
 static int handle_add_mem_reg(struct vu_backend *backend, struct vu_message *message)
 {
-	struct vu_memory *memory = vu_memory_get(backend->memory);
+	struct vu_memory *memory;
 	struct vu_mem_reg_msg msg;
 	int ret;
 
 	memcpy(&msg, message->payload, sizeof(msg));
+	if (refuses(backend, message, &msg.region))
+		return VU_FAILED;
+	memory = vu_memory_get(backend->memory);
 	ret = add_region(backend, &memory, &msg.region, message->fds->fd[0]);
 	if (ret == VU_DONE)
 		use_memory(backend, memory);

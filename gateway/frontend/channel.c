@@ -22,7 +22,8 @@
 #include "vhostuser/protocol.h"
 #include "vhostuser/socket.h"
 
-#define SEND_MS 5000
+#define SEND_MS   5000
+#define TAKEN_MAX 512
 
 struct fw_channel {
 	struct fw_channel_config config;
@@ -35,6 +36,10 @@ struct fw_channel {
 	enum fw_fault fault;
 	uint64_t fault_offset;
 	unsigned int fault_ms;
+
+	/* Thread: the regions that the back-end took. */
+	struct dax_entry taken[TAKEN_MAX];
+	size_t n_taken;
 
 	bool silent; /* thread: nothing is answered any more */
 };
@@ -120,22 +125,46 @@ static int answer(struct fw_channel *channel, uint32_t code, int64_t value, size
 	return 0;
 }
 
+/* A back-end may refuse a region, since it has the file; then it does not hear of its end. */
+static void add_region(struct fw_channel *channel, const struct dax_entry *entry, int fd)
+{
+	int r = channel->config.region(channel->config.ctx, true, entry, fd);
+
+	if (r == -EREMOTEIO)
+		channel->stats.regions_refused++;
+	else if (r < 0 || channel->n_taken == TAKEN_MAX)
+		channel->stats.region_errors++;
+	else {
+		channel->stats.regions_added++;
+		channel->taken[channel->n_taken++] = *entry;
+	}
+}
+
+static void remove_region(struct fw_channel *channel, const struct dax_entry *entry)
+{
+	size_t i = 0;
+
+	while (i < channel->n_taken && channel->taken[i].window_offset != entry->window_offset)
+		i++;
+	if (i == channel->n_taken)
+		return;
+	if (channel->config.region(channel->config.ctx, false, &channel->taken[i], -1) < 0)
+		channel->stats.region_errors++;
+	else
+		channel->stats.regions_removed++;
+	channel->taken[i] = channel->taken[--channel->n_taken];
+}
+
 static void tell_regions(struct fw_channel *channel, enum dax_op op,
 	const struct dax_entry *entries, size_t n, int fd)
 {
-	struct fw_stats *stats = &channel->stats;
-
-	if (!channel->config.region || (op != DAX_OP_MAP && op != DAX_OP_UNMAP))
+	if (!channel->config.region)
 		return;
 	for (size_t i = 0; i < n; i++) {
-		bool add = op == DAX_OP_MAP;
-
-		if (channel->config.region(channel->config.ctx, add, &entries[i], fd) < 0)
-			stats->region_errors++;
-		else if (add)
-			stats->regions_added++;
-		else
-			stats->regions_removed++;
+		if (op == DAX_OP_MAP)
+			add_region(channel, &entries[i], fd);
+		else if (op == DAX_OP_UNMAP)
+			remove_region(channel, &entries[i]);
 	}
 }
 

@@ -30,7 +30,7 @@ struct fw_stats {
 	_Atomic uint64_t batch[DAX_OPS][DAX_BATCH_MAX + 1]; /* messages, by their entries */
 	_Atomic uint64_t refused;                           /* answered with -errno */
 	_Atomic uint64_t malformed;                         /* could not be decoded */
-	_Atomic uint64_t regions_added, regions_removed;
+	_Atomic uint64_t regions_added, regions_removed, regions_refused;
 	_Atomic uint64_t region_errors;
 	_Atomic uint64_t work_ns; /* spent on carrying out */
 	_Atomic uint64_t faults;  /* faults that were committed */
@@ -41,7 +41,8 @@ struct fw_channel_config {
 	struct fw_window *window;
 	/*
 	 * Each mapping becomes a memory region of the guest, by its file (borrowed), and stops to
-	 * be one: the channel's thread, after its answer. NULL: not done. 0 or -errno.
+	 * be one: the channel's thread, after its answer. NULL: not done. 0, -EREMOTEIO: refused,
+	 * or another -errno.
 	 */
 	int (*region)(void *ctx, bool add, const struct dax_entry *entry, int fd);
 	void *ctx;

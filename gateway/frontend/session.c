@@ -47,7 +47,7 @@ static int region(void *ctx, bool add, const struct dax_entry *entry, int fd)
 	r = vu_frontend_request(run->fe, add ? VU_ADD_MEM_REG : VU_REM_MEM_REG, &msg, sizeof(msg),
 		&fd, add ? 1 : 0);
 	pthread_mutex_unlock(&run->lock);
-	if (r < 0)
+	if (r < 0 && !(add && r == -EREMOTEIO))
 		fprintf(stderr, "a mapping's memory region was not %s: %s\n",
 			add ? "added" : "removed", strerror(-r));
 	return r;
@@ -247,9 +247,10 @@ static void print_json(const struct ft_run *run, const struct fw_stats *stats, e
 	printf(",\"refused\":%llu,\"malformed\":%llu,\"faults\":%llu,\"region_errors\":%llu",
 		(unsigned long long)stats->refused, (unsigned long long)stats->malformed,
 		(unsigned long long)stats->faults, (unsigned long long)stats->region_errors);
-	printf(",\"regions_added\":%llu,\"regions_removed\":%llu",
+	printf(",\"regions_added\":%llu,\"regions_removed\":%llu,\"regions_refused\":%llu",
 		(unsigned long long)stats->regions_added,
-		(unsigned long long)stats->regions_removed);
+		(unsigned long long)stats->regions_removed,
+		(unsigned long long)stats->regions_refused);
 	printf(",\"message_us\":%.2f",
 		messages ? (double)stats->work_ns / 1000 / (double)messages : 0.0);
 	if (run->per_second > 0)

@@ -470,7 +470,7 @@ static void test_hostile_maps(void **state)
 #define WINDOW_GPA (UINT64_C(1) << 40)
 
 /* A mapping that came back as memory, of a file that is cut to nothing then. */
-static void share_and_truncate(struct window *w)
+static void share_and_truncate(struct window *w, bool taken)
 {
 	struct fc_req *req = send_map(w, 0, RANGE);
 	CLEANUP_FD int fd = -1;
@@ -485,10 +485,17 @@ static void share_and_truncate(struct window *w)
 	answer(w, &m, 0);
 	/* Not before the memory is there. */
 	assert_int_equal(fc_wait(req, 200, NULL), FC_TIMEOUT);
+	/* It need not be in the table for that; but it is, when it comes unasked. */
 	assert_int_equal(
 		vu_frontend_send_region(w->it->fc->fe, VU_ADD_MEM_REG, &region, fd, true), 0);
-	assert_int_equal(vu_frontend_take_ack(w->it->fc->fe, VU_ADD_MEM_REG), 0);
+	assert_int_equal(vu_frontend_take_ack(w->it->fc->fe, VU_ADD_MEM_REG), -EREMOTEIO);
 	assert_int_equal(fc_wait(req, FC_WAIT_MS, NULL), 0);
+	if (taken) {
+		assert_int_equal(
+			vu_frontend_send_region(w->it->fc->fe, VU_ADD_MEM_REG, &region, fd, true),
+			0);
+		assert_int_equal(vu_frontend_take_ack(w->it->fc->fe, VU_ADD_MEM_REG), 0);
+	}
 	assert_int_equal(truncate(it_path(w->it, "f"), 0), 0);
 }
 
@@ -496,7 +503,7 @@ static void share_and_truncate(struct window *w)
  * Requests, their answers and data in a window whose file is gone: touched by the processor that
  * would be SIGBUS. An error or silence, and the process lives.
  */
-static void test_window_that_is_gone(void **state)
+static void window_that_is_gone(void **state, bool taken)
 {
 	struct window w = open_window(state, "shmem");
 	struct fuse_entry_out entry;
@@ -506,7 +513,7 @@ static void test_window_that_is_gone(void **state)
 	it_file(w.it, "other", "something to read");
 	assert_int_equal(fc_lookup(w.it->q, ROOT, "other", &entry), 0);
 	assert_int_equal(fc_open(w.it->q, entry.nodeid, O_RDWR, &file), 0);
-	share_and_truncate(&w);
+	share_and_truncate(&w, taken);
 
 	req = fc_slot(w.it->q);
 	assert_non_null(req);
@@ -544,6 +551,16 @@ static void test_window_that_is_gone(void **state)
 	it_assert_alive(w.it->q);
 }
 
+static void test_window_that_is_gone(void **state)
+{
+	window_that_is_gone(state, true);
+}
+
+static void test_refused_window_that_is_gone(void **state)
+{
+	window_that_is_gone(state, false);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -558,6 +575,7 @@ int main(int argc, char **argv)
 		IT_TEST_WITH(test_shmem_session_end, with_shmem),
 		IT_TEST_WITH(test_hostile_maps, with_fs_v2),
 		IT_TEST_WITH(test_window_that_is_gone, with_regions),
+		IT_TEST_WITH(test_refused_window_that_is_gone, with_regions),
 	};
 	static const struct it_difference differences[] = {
 #define DIFFERENT(test) {#test, "the C virtiofsd has no DAX window"}
@@ -572,6 +590,7 @@ int main(int argc, char **argv)
 		DIFFERENT(test_shmem_session_end),
 		DIFFERENT(test_hostile_maps),
 		DIFFERENT(test_window_that_is_gone),
+		DIFFERENT(test_refused_window_that_is_gone),
 	};
 
 	return it_main(argc, argv, "window", tests, ARRAY_SIZE(tests), differences,

@@ -26,6 +26,14 @@ bool dax_window_ready(struct dax_window *window)
 	return window->ready;
 }
 
+bool dax_window_blinks(
+	struct dax_window *window, uint64_t key, uint64_t window_offset, uint64_t len)
+{
+	(void)window_offset;
+	(void)len;
+	return key == window->blinks;
+}
+
 static void end(struct dax_window *window, struct dax_request *op)
 {
 	if (!window->hold) {
@@ -106,6 +114,24 @@ void dax_io(
 	close(fd);
 	op->bytes = n > 0 ? (uint64_t)n : 0;
 	end(window, op);
+}
+
+bool dax_window_placed(struct dax_window *window)
+{
+	return window->placed;
+}
+
+int dax_window_reach(struct dax_window *window, uint64_t gpa, uint64_t len, struct dax_reach *reach)
+{
+	if (!range_within(gpa, len, sizeof(window->gpa)))
+		return -EFAULT;
+	window->reaches++;
+	*reach = (struct dax_reach){
+		.fd = fcntl(window->reach_fd, F_DUPFD_CLOEXEC, 0),
+		.offset = gpa,
+		.len = MIN(len, window->io_max),
+	};
+	return reach->fd < 0 ? -errno : 0;
 }
 
 enum dax_view_kind dax_view_kind(const struct dax_view *view)

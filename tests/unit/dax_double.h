@@ -20,9 +20,13 @@ struct dax_window {
 	bool hold;       /* operations wait for double_finish() */
 	int answer;      /* else they end at once with this */
 	uint64_t io_max; /* dax_io carries no more than this of each */
+	uint64_t blinks; /* the key for which dax_window_blinks() */
+
+	bool placed; /* dax_window_reach: bytes of this file, by io_max */
+	int reach_fd;
 
 	/* What was asked: the last of each. */
-	unsigned int maps, unmaps, unmap_alls, syncs, ios;
+	unsigned int maps, unmaps, unmap_alls, syncs, ios, reaches;
 	uint64_t key;
 	struct dax_entry entry;
 	int fd_flags; /* F_GETFL of the fd, which is closed */

@@ -48,6 +48,7 @@ struct rig {
 	int channel;      /* the fd of the last one, or -1 */
 	uint64_t agreed;  /* protocol features */
 	ino_t window_ino; /* regions of this file are in the window */
+	bool refuses;     /* and not wanted */
 	int kick[RIG_QUEUES];
 	size_t n_regions;
 	struct vu_memory *memory; /* the back-end's */
@@ -166,6 +167,18 @@ static inline bool rig_is_window(
 	return true;
 }
 
+static inline bool rig_refuses(
+	void *ctx, dev_t dev, ino_t ino, uint64_t offset, uint64_t size, uint64_t gpa)
+{
+	struct rig *rig = ctx;
+
+	if (ino != rig->window_ino || !rig->refuses)
+		return false;
+	rig_note(rig, "refused %llx at %llx from %llx;", (unsigned long long)size,
+		(unsigned long long)gpa, (unsigned long long)offset);
+	return true;
+}
+
 static inline int rig_get_config(void *ctx, uint32_t offset, void *data, uint32_t size)
 {
 	if (!range_within(offset, size, 44))
@@ -189,6 +202,7 @@ static inline void rig_init(struct rig *rig, uint64_t features, uint64_t protoco
 		.channel = rig_channel,
 		.shmem_asked = rig_shmem_asked,
 		.is_window = rig_is_window,
+		.refuses = rig_refuses,
 		.get_config = rig_get_config,
 	};
 	struct vu_backend_config config = {

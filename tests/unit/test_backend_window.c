@@ -165,6 +165,25 @@ static void test_window_regions(void **state)
 	assert_false(rig.memory->regions[1]->desc.window);
 }
 
+/* What is refused is not added, and its fd not kept; whoever does not ask cannot be refused. */
+static void test_refused_region(void **state)
+{
+	struct vu_mem_reg_msg msg = {.region = rig_region(3)};
+	CLEANUP_FD int file = rig_memfd(0x300000);
+	size_t before = count_fds();
+
+	rig.window_ino = inode_of(file);
+	rig.refuses = true;
+	msg.region.mmap_offset = 0x200000;
+	send_fd(VU_ADD_MEM_REG, &msg, sizeof(msg), file);
+	rig_expect_u64(&rig, VU_ADD_MEM_REG, 1);
+	rig_expect_told(&rig, "refused 100000 at 300000 from 200000;");
+	assert_int_equal(count_fds(), before);
+	rig_send(&rig, VU_ADD_MEM_REG, 0, &msg, sizeof(msg), &file, 1);
+	assert_int_equal(rig_pump(&rig), 0);
+	rig_expect_told(&rig, "window 100000 at 300000 from 200000;memory 1;");
+}
+
 /* Such a file may be empty, as nothing touches it, or larger than anything. */
 static void test_window_of_a_huge_file(void **state)
 {
@@ -200,6 +219,7 @@ int main(void)
 		TEST(test_shmem),
 		TEST(test_no_window),
 		TEST(test_window_regions),
+		TEST(test_refused_region),
 		TEST(test_window_of_a_huge_file),
 	};
 

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* SETUPMAPPING, REMOVEMAPPING, FSYNC of mapped files, and FUSE_ATTR_DAX. The window is a double. */
+#include <linux/fs.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
 #include "tests/unit/dax_client.h"
 
 #define R    FUSE_SETUPMAPPING_FLAG_READ
@@ -9,6 +14,21 @@
 static bool is_root(void)
 {
 	return geteuid() == 0;
+}
+
+/* False where the file system does not know it. */
+static bool append_only(const char *path, bool on)
+{
+	int flags, fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool done = fd >= 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0;
+
+	if (done) {
+		flags = on ? flags | FS_APPEND_FL : flags & ~FS_APPEND_FL;
+		done = ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	return done;
 }
 
 static void test_maps(void **state)
@@ -208,7 +228,7 @@ static void test_read_only(void **state)
 	}
 }
 
-/* A file that cannot be opened for writing: reads of it can be mapped where the file itself is. */
+/* A file that cannot be opened for writing: what is read of it can be mapped. */
 static void test_busy_file(void **state)
 {
 	static const enum dax_view_kind kinds[] = {DAX_VIEW_DIRECT, DAX_VIEW_PASSTHROUGH};
@@ -224,10 +244,107 @@ static void test_busy_file(void **state)
 		assert_int_equal(chmod(host(c, "file"), 0400), 0);
 		node = node_of(c, ROOT, "file");
 		assert_int_equal(do_map(c, node, 0, 0, SLOT, W), -EACCES);
-		assert_int_equal(do_map(c, node, 0, 0, SLOT, R), i ? -EACCES : 0);
-		assert_int_equal(window.maps, i ? 0 : 1);
+		assert_int_equal(do_map(c, node, 0, 0, SLOT, R), 0);
+		assert_int_equal(window.maps, 1);
+		assert_int_equal(window.fd_flags & O_ACCMODE, O_RDONLY);
 		client_free(c);
 	}
+}
+
+/* Copies a program into the share and runs it there: nobody can open it for writing then. */
+static pid_t run_in_share(struct client *c, const char *name)
+{
+	int from = open("/bin/sleep", O_RDONLY | O_CLOEXEC);
+	int to = open(host(c, name), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	struct stat st;
+	pid_t pid;
+
+	assert_true(from >= 0 && to >= 0);
+	assert_int_equal(fstat(from, &st), 0);
+	while (st.st_size > 0) {
+		ssize_t n = copy_file_range(from, NULL, to, NULL, (size_t)st.st_size, 0);
+
+		assert_true(n > 0);
+		st.st_size -= n;
+	}
+	close(from);
+	close(to);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		execl(host(c, name), "sleep", "60", NULL);
+		_exit(127);
+	}
+	for (int ms = 0; ms < 5000; ms++) {
+		to = open(host(c, name), O_RDWR | O_CLOEXEC);
+		if (to < 0 && errno == ETXTBSY)
+			return pid;
+		if (to >= 0)
+			close(to);
+		usleep(1000);
+	}
+	fail_msg("the program does not run");
+	return pid;
+}
+
+/* A program that runs on the host is mapped as a copy, under a key of its own. */
+static void test_running_program(void **state)
+{
+	struct client *c = dax_client(DAX_VIEW_PASSTHROUGH, false, FS_DAX_ALWAYS);
+	pid_t pid = run_in_share(c, "program");
+	struct fuse_attr attr;
+	uint64_t node, key;
+
+	(void)state;
+	node = node_of(c, ROOT, "program");
+	assert_int_equal(do_map(c, node, 0, 0, SLOT, R | W), -ETXTBSY);
+	assert_int_equal(window.maps, 0);
+	assert_int_equal(do_map(c, node, 0, 0, SLOT, R), 0);
+	key = window.key;
+	assert_true(key != node);
+	assert_int_equal(window.fd_flags & O_ACCMODE, O_RDONLY);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+
+	/* What replaces the copy is the file, unless the copy would go before that is there. */
+	window.blinks = key;
+	assert_int_equal(do_map(c, node, 0, 0, SLOT, R | W), -ETXTBSY);
+	assert_int_equal(window.maps, 1);
+	window.blinks = 0;
+	assert_int_equal(do_map(c, node, 0, 0, SLOT, R | W), 0);
+	assert_int_equal(window.key, node);
+
+	/* Changes by the host show with the attributes, changes by the guest at once. */
+	view.changed = 0;
+	host_write(c, "program", "new");
+	assert_int_equal(do_getattr(c, node, &attr), 0);
+	assert_int_equal(view.changed, 1);
+	client_free(c);
+}
+
+/* An append-only file grows by what guests write: copies are fetched anew before that is told. */
+static void test_copy_grows(void **state)
+{
+	struct client *c = dax_client(DAX_VIEW_PASSTHROUGH, false, FS_DAX_ALWAYS);
+	struct fuse_open_out out;
+	uint64_t node;
+
+	(void)state;
+	host_write(c, "file", "data");
+	node = node_of(c, ROOT, "file");
+	assert_int_equal(do_open(c, FUSE_OPEN, node, O_WRONLY | O_APPEND, &out), 0);
+	assert_int_equal(do_write(c, node, out.fh, 4, "more", 4), 4);
+	assert_int_equal(view.changed, 0);
+	if (!is_root())
+		assert_int_equal(chmod(host(c, "file"), 0400), 0);
+	else if (!append_only(host(c, "file"), true))
+		skip(); /* not on this file system */
+	assert_int_equal(do_map(c, node, 0, 0, SLOT, R), 0);
+	assert_int_equal(window.fd_flags & O_ACCMODE, O_RDONLY);
+	assert_int_equal(do_write(c, node, out.fh, 8, "more", 4), 4);
+	assert_int_equal(view.changed, 1);
+	(void)append_only(host(c, "file"), false);
+	client_free(c);
 }
 
 static void test_view_that_fails(void **state)
@@ -488,6 +605,8 @@ int main(void)
 		cmocka_unit_test(test_unlinked_file),
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_busy_file),
+		cmocka_unit_test(test_running_program),
+		cmocka_unit_test(test_copy_grows),
 		cmocka_unit_test(test_view_that_fails),
 		cmocka_unit_test(test_unmaps),
 		cmocka_unit_test(test_no_window),

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/dax_client.h"
 
+#include <sys/mman.h>
 #include <time.h>
 
 #include "vhostuser/virtqueue.h"
@@ -158,6 +159,57 @@ static void two_segments(struct buffer *b, size_t at0, bool foreign_first)
 	b->iov[2] = (struct iovec){.iov_base = b->ram + 10, .iov_len = 10};
 	b->iov[foreign_first ? 1 : 2].iov_base = VQ_FOREIGN;
 	b->foreign[0] = (struct vq_foreign){.at = at0 + (foreign_first ? 1 : 2), .gpa = 50};
+}
+
+/* The window's bytes by its own file, some at a time. */
+static void test_reach(void **state)
+{
+	static struct buffer b;
+	static char model[3 * BUFFER_MAX];
+	uint64_t node, fh;
+	struct client *c = far_client(&node, &fh, O_RDWR);
+	size_t bytes = 0;
+	int fds;
+
+	(void)state;
+	window.dialect = dax_dialect_find("shmem");
+	window.placed = true;
+	window.io_max = 1000;
+	window.reach_fd = memfd_create("window", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(window.reach_fd, sizeof(window.gpa)), 0);
+	fds = count_fds();
+	for (int round = 0; round < 500; round++) {
+		size_t size = (size_t)rand() % BUFFER_MAX + 1, offset = (size_t)rand() % BUFFER_MAX;
+
+		cut(&b, size, 0);
+		for (size_t i = 0; i < size; i++)
+			*byte_of(&b, i) = model[offset + i] = (char)rand();
+		assert_int_equal(pwrite(window.reach_fd, window.gpa, sizeof(window.gpa), 0),
+			sizeof(window.gpa));
+		assert_int_equal(transfer(c, FUSE_WRITE, node, fh, offset, &b, &bytes), 0);
+		assert_int_equal(bytes, size);
+		cut(&b, size, 1);
+		assert_int_equal(transfer(c, FUSE_READ, node, fh, offset, &b, &bytes), 0);
+		assert_int_equal(bytes, size);
+		assert_int_equal(pread(window.reach_fd, window.gpa, sizeof(window.gpa), 0),
+			sizeof(window.gpa));
+		for (size_t i = 0; i < size; i++)
+			assert_int_equal(*byte_of(&b, i), model[offset + i]);
+	}
+	assert_true(window.reaches > 500);
+	assert_int_equal(window.ios, 0);
+	assert_int_equal(count_fds(), fds);
+
+	/* A file that was cut, and what no mapping holds. */
+	assert_int_equal(ftruncate(window.reach_fd, 0), 0);
+	two_segments(&b, 0, true);
+	assert_int_equal(transfer(c, FUSE_WRITE, node, fh, 0, &b, &bytes), -EFAULT);
+	b.foreign[0].gpa = UINT64_MAX;
+	assert_int_equal(transfer(c, FUSE_WRITE, node, fh, 0, &b, &bytes), -EFAULT);
+	two_segments(&b, 1, true);
+	assert_int_equal(transfer(c, FUSE_READ, node, fh, 0, &b, &bytes), -EFAULT);
+	close(window.reach_fd);
+	client_free(c);
 }
 
 static void test_append(void **state)
@@ -328,6 +380,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_transfers),
+		cmocka_unit_test(test_reach),
 		cmocka_unit_test(test_append),
 		cmocka_unit_test(test_short_and_failed),
 		cmocka_unit_test(test_dialects_without_io),

@@ -224,6 +224,9 @@ static void test_upgrade(void **state)
 	expect(2, 0);
 	assert_int_equal(counters().messages[DAX_OP_MAP], 1);
 	map_access(3, 4, 2, DAX_READ, O_RDONLY);
+	assert_true(dax_window_blinks(window, 0, 5 * PAGE, PAGE));
+	assert_false(dax_window_blinks(window, 1, 5 * PAGE, PAGE));
+	assert_false(dax_window_blinks(window, 0, 6 * PAGE, PAGE));
 	map(4, 4, 2);
 	settle();
 	expect(4, 0);
