@@ -30,6 +30,7 @@ struct fs_slots;
 struct fs {
 	struct fs_config config; /* constant */
 	struct fs_slots *slots;  /* constant; any thread */
+	bool handles;            /* constant: of the shared directory, see fs_keeps_handles() */
 	_Atomic unsigned int inflight;
 	_Atomic unsigned int sessions; /* not freed yet */
 	bool closing;                  /* by fs_free(), when no other thread is left */

@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "fuse/idmap.h"
 #include "fuse/inode.h"
 #include "vhostuser/log.h"
 
@@ -75,15 +76,9 @@ static int set_egid(gid_t gid)
 bool fs_cred_usable(void)
 {
 	const uint64_t needed = CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID);
-	static _Atomic bool said;
 	struct caps caps = {0};
 
-	if (geteuid() == 0 && caps_get(&caps) == 0 && (caps.effective & needed) == needed)
-		return true;
-	if (!atomic_exchange(&said, true))
-		log_info("credentials", "not root: new files belong to user %u, group %u",
-			(unsigned int)geteuid(), (unsigned int)getegid());
-	return false;
+	return geteuid() == 0 && caps_get(&caps) == 0 && (caps.effective & needed) == needed;
 }
 
 static int learn(void)
@@ -119,11 +114,14 @@ int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cr
 	int r;
 
 	cred->switched = false;
-	if (!tree->can_switch)
-		return 0;
+	r = fs_ids_to_host(tree->config.ids, &uid, &gid);
+	if (r < 0 || !tree->can_switch)
+		return r;
 	r = learn();
 	if (r < 0 || (self.stuck && come_back() < 0))
 		return -EIO;
+	uid = tree->config.one_uid ? self.uid : uid;
+	gid = tree->config.one_gid ? self.gid : gid;
 	if (uid == self.uid && gid == self.gid)
 		return 0;
 	/* (uid_t)-1 would mean "leave as it is". */

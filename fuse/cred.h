@@ -24,15 +24,15 @@ struct fs_cred {
 
 /*
  * True when this process may take on other users' credentials; else files will belong to the
- * user that it runs as, which is logged once.
+ * user that it runs as.
  */
 bool fs_cred_usable(void);
 
 /*
- * Takes on uid and gid, on this thread, until fs_cred_leave. Does nothing when the tree cannot
- * switch, or there is nothing to switch. On errors nothing is switched: -EINVAL for the id -1,
- * which is none; -EPERM for one that does not exist here (user namespaces); -EIO when an earlier
- * switch could not be undone.
+ * Takes on the host's ids for the guest's uid and gid, on this thread, until fs_cred_leave. Does
+ * nothing when the tree cannot switch, or there is nothing to switch. On errors nothing is
+ * switched: -EINVAL for the id -1, which is none; -EPERM for one that is forbidden, or does not
+ * exist here (user namespaces); -EIO when an earlier switch could not be undone.
  */
 int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cred *cred);
 

@@ -24,26 +24,54 @@
 #include "fuse/init.h"
 #include "fuse/lock.h"
 #include "fuse/ops.h"
+#include "fuse/owner.h"
 #include "fuse/reply.h"
 #include "fuse/session.h"
 #include "fuse/shape.h"
 #include "fuse/slot.h"
+#include "fuse/volume.h"
 #include "vhostuser/checked.h"
 #include "vhostuser/log.h"
 
-int fs_new(const struct fs_config *config, struct fs **out)
+/* What only shows when it is tried. */
+static int check_share(const struct fs_config *config, bool handles)
 {
 	struct stat st;
-	struct fs *fs;
-	int r;
+	int r = fstat(config->root_fd, &st) < 0 ? -errno : 0;
 
-	r = fstat(config->root_fd, &st) < 0 ? -errno : 0;
 	if (r == 0 && !S_ISDIR(st.st_mode))
 		r = -ENOTDIR;
 	if (r < 0) {
 		log_error("fuse", "cannot serve the shared directory: %s", strerror(-r));
-		return r;
+	} else if (config->file_handles == FS_HANDLES_MANDATORY && !handles) {
+		r = -EOPNOTSUPP;
+		log_error("file handles",
+			"--inode-file-handles=mandatory cannot be kept: the shared directory's "
+			"file system has none, or we lack CAP_DAC_READ_SEARCH");
+	} else if (config->owner_xattr) {
+		r = fs_owner_probe(config->root_fd);
+		if (r < 0)
+			log_error("owners",
+				"--owner-xattr cannot be kept: no user.* attributes on the shared "
+				"directory's file system: %s", strerror(-r));
 	}
+	return r;
+}
+
+bool fs_keeps_handles(const struct fs *fs)
+{
+	return fs->handles;
+}
+
+int fs_new(const struct fs_config *config, struct fs **out)
+{
+	bool handles = config->file_handles != FS_HANDLES_NEVER &&
+		       fs_fhandles_work(config->root_fd);
+	struct fs *fs;
+	int r = check_share(config, handles);
+
+	if (r < 0)
+		return r;
 	fs = calloc(1, sizeof(*fs));
 	r = fs ? fs_slots_new(fs, &fs->slots) : -ENOMEM;
 	if (r < 0) {
@@ -52,6 +80,7 @@ int fs_new(const struct fs_config *config, struct fs **out)
 		return r;
 	}
 	fs->config = *config;
+	fs->handles = handles;
 	pthread_mutex_init(&fs->lock, NULL);
 	fs_session_log_setup();
 	*out = fs;

@@ -20,8 +20,13 @@ enum fs_cache { FS_CACHE_NEVER, FS_CACHE_METADATA, FS_CACHE_AUTO, FS_CACHE_ALWAY
 /* Which files guests are told to map: none, those of at least dax_threshold bytes, all regular. */
 enum fs_dax { FS_DAX_NEVER, FS_DAX_INODE, FS_DAX_ALWAYS };
 
+/* Whether inodes are kept by file handles, so that they need no fd: where it works; never; or else
+ * not at all. */
+enum fs_handle_use { FS_HANDLES_PREFER, FS_HANDLES_NEVER, FS_HANDLES_MANDATORY };
+
 struct dax_view;
 struct dax_window;
+struct fs_ids;
 
 /* A piece of work for another thread: run(work) exactly once. Memory stays the fs's own. */
 struct fs_work {
@@ -49,6 +54,10 @@ struct fs_config {
 	enum fs_cache cache;
 	bool readonly;         /* every change is EROFS */
 	unsigned int fd_limit; /* fds that this fs may hold open for the guest, all told */
+	enum fs_handle_use file_handles;
+	const struct fs_ids *ids; /* borrowed; NULL: ids are the same in guest and host */
+	bool one_uid, one_gid;    /* the host has no user or group for us but our own */
+	bool owner_xattr;         /* owners and modes are kept in an attribute: owner.h */
 	enum fs_dax dax;
 	uint64_t dax_threshold;    /* bytes */
 	struct dax_window *window; /* borrowed; NULL: no DAX */
@@ -98,6 +107,9 @@ struct fs_io {
 
 /* Opens the service on a directory. -errno when it cannot be served: logged. */
 int fs_new(const struct fs_config *config, struct fs **fs);
+
+/* True when inodes of the shared directory's own file system are kept by file handles. */
+bool fs_keeps_handles(const struct fs *fs);
 
 /*
  * Ends the session (RESET_DEVICE, the front-end is gone): requests in flight are dropped when

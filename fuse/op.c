@@ -104,7 +104,10 @@ static uint32_t encode_dev(uint32_t major, uint32_t minor)
 
 void fs_attr_fill(struct fs_tree *tree, const struct statx *stx, struct fuse_attr *attr)
 {
+	uint32_t uid, gid;
+
 	fs_dax_note(tree, stx);
+	fs_owner_ids(tree, stx, &uid, &gid);
 	*attr = (struct fuse_attr){
 		.ino = stx->stx_ino,
 		.size = stx->stx_size,
@@ -117,8 +120,8 @@ void fs_attr_fill(struct fs_tree *tree, const struct statx *stx, struct fuse_att
 		.ctimensec = stx->stx_ctime.tv_nsec,
 		.mode = stx->stx_mode,
 		.nlink = stx->stx_nlink,
-		.uid = stx->stx_uid,
-		.gid = stx->stx_gid,
+		.uid = uid,
+		.gid = gid,
 		.rdev = encode_dev(stx->stx_rdev_major, stx->stx_rdev_minor),
 		.blksize = stx->stx_blksize,
 		.flags = fs_dax_announces(tree, stx) ? FUSE_ATTR_DAX : 0,

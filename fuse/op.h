@@ -18,6 +18,7 @@
 
 #include "fuse/handle.h"
 #include "fuse/inode.h"
+#include "fuse/owner.h"
 #include "fuse/reply.h"
 #include "fuse/session.h"
 #include "fuse/slot.h"
@@ -106,6 +107,23 @@ void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const 
 void fs_op_link(fuse_req_t req, fuse_ino_t nodeid, fuse_ino_t parent, const char *name);
 void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct fuse_file_info *fi);
+
+/*
+ * op_kept.c: the same and SETATTR where the guest's owners are kept in an attribute (owner.h).
+ */
+/* True when they are kept for this inode. */
+bool fs_kept_applies(const struct fs_node *node);
+/* SETATTR's owner, group and mode. */
+int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in);
+/* The caller as the owner of what it is about to make. -EINVAL, -EPERM: it may not be one. */
+int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t mode, dev_t rdev,
+	struct fs_owner *owner);
+/*
+ * Makes a name for the caller; `mode` with the type, no link. *made (NULL: not wanted) is an fd of
+ * it, owned by the caller. On errors there is no such name.
+ */
+int fs_kept_make(struct fs_slot *slot, const struct fs_node *parent, const char *name, mode_t mode,
+	dev_t rdev, int *made);
 
 /* op_rename.c */
 void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -9,17 +9,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fuse/idmap.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
 
 #define NSEC_PER_SEC 1000000000u
+
+static int stat_shown(const struct fs_tree *tree, int fd, struct statx *stx)
+{
+	int r = fs_stat_at(fd, "", stx);
+
+	if (r == 0)
+		fs_owner_show(tree, fd, stx);
+	return r;
+}
 
 static int get_by_file(struct fs_slot *slot, uint64_t fh, struct statx *stx)
 {
 	CLEANUP_FILE struct fs_file file = {0};
 	int r = fs_file_get(slot, slot->header.nodeid, fh, &file);
 
-	return r < 0 ? r : fs_stat_at(file.fd, "", stx);
+	return r < 0 ? r : stat_shown(file.tree, file.fd, stx);
 }
 
 static int get_by_node(struct fs_slot *slot, struct statx *stx)
@@ -27,7 +37,7 @@ static int get_by_node(struct fs_slot *slot, struct statx *stx)
 	CLEANUP_NODE struct fs_node node = {0};
 	int r = fs_node_get(slot, slot->header.nodeid, &node);
 
-	return r < 0 ? r : fs_stat_at(node.fd, "", stx);
+	return r < 0 ? r : stat_shown(node.tree, node.fd, stx);
 }
 
 void fs_op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
@@ -51,6 +61,7 @@ static int set_owner(const struct fs_node *node, const struct fuse_setattr_in *i
 {
 	uid_t uid = in->valid & FATTR_UID ? in->uid : (uid_t)-1;
 	gid_t gid = in->valid & FATTR_GID ? in->gid : (gid_t)-1;
+	int r;
 
 	if (!(in->valid & (FATTR_UID | FATTR_GID)))
 		return 0;
@@ -58,8 +69,13 @@ static int set_owner(const struct fs_node *node, const struct fuse_setattr_in *i
 	if ((in->valid & FATTR_UID && uid == (uid_t)-1) ||
 		(in->valid & FATTR_GID && gid == (gid_t)-1))
 		return -EINVAL;
-	return fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? -errno
-											 : 0;
+	r = fs_ids_to_host(node->tree->config.ids, &uid, &gid);
+	if (r < 0)
+		return r;
+	if (fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	/* Of a user namespace that does not have the id: not permitted, like any other's. */
+	return errno == EINVAL ? -EPERM : -errno;
 }
 
 static int set_mode(const struct fs_node *node, const struct fuse_setattr_in *in)
@@ -143,19 +159,22 @@ static int set_attr(struct fs_slot *slot, const uint64_t *fh, struct statx *stx)
 {
 	CLEANUP_NODE struct fs_node node = {0};
 	const struct fuse_setattr_in *in = fs_slot_args(slot);
+	bool kept = false;
 	int r = fs_may_change(slot);
 
 	if (r == 0)
 		r = fs_node_get(slot, slot->header.nodeid, &node);
-	if (r == 0)
-		r = set_owner(&node, in);
+	if (r == 0) {
+		kept = fs_kept_applies(&node);
+		r = kept ? fs_kept_set(&node, in) : set_owner(&node, in);
+	}
 	if (r == 0)
 		r = set_size(slot, &node, in, fh);
-	if (r == 0)
+	if (r == 0 && !kept)
 		r = set_mode(&node, in);
 	if (r == 0)
 		r = set_times(&node, in);
-	return r < 0 ? r : fs_stat_at(node.fd, "", stx);
+	return r < 0 ? r : stat_shown(node.tree, node.fd, stx);
 }
 
 void fs_op_setattr(

@@ -51,12 +51,17 @@ static int make(
 
 	if (r == 0)
 		r = fs_node_get(slot, dir, &parent);
-	if (r == 0)
-		r = fs_cred_enter(parent.tree, slot->header.uid, slot->header.gid, &cred);
 	if (r < 0)
 		return r;
-	r = make_one(parent.fd, what);
-	fs_cred_leave(&cred);
+	if (parent.tree->config.owner_xattr && !S_ISLNK(what->mode)) {
+		r = fs_kept_make(slot, &parent, what->name, what->mode, what->rdev, NULL);
+	} else {
+		r = fs_cred_enter(parent.tree, slot->header.uid, slot->header.gid, &cred);
+		if (r < 0)
+			return r;
+		r = make_one(parent.fd, what);
+		fs_cred_leave(&cred);
+	}
 	return r < 0 ? r : fs_entry_look_up(parent.tree, &parent, what->name, out);
 }
 
@@ -133,6 +138,17 @@ struct created {
 	struct fuse_open_out open;
 };
 
+/* The fd that wrote the attribute is for reading and writing: the guest gets one as it asked. */
+static int create_kept(struct fs_slot *slot, const struct fs_node *parent, const char *name,
+	const struct fuse_create_in *in, int flags)
+{
+	CLEANUP_FD int made = -1;
+	int r = fs_kept_make(
+		slot, parent, name, S_IFREG | (in->mode & 07777), 0, &made);
+
+	return r < 0 ? r : fs_reopen(parent->tree->config.proc_fd, made, flags);
+}
+
 /*
  * Always O_EXCL: what exists already may be a fifo or a device that the host has just put there,
  * and only an inode whose type is known is opened. Returns an fd or -errno.
@@ -141,8 +157,11 @@ static int create_new(struct fs_slot *slot, const struct fs_node *parent, const 
 	const struct fuse_create_in *in, int flags)
 {
 	struct fs_cred cred;
-	int fd, r = fs_cred_enter(parent->tree, slot->header.uid, slot->header.gid, &cred);
+	int fd, r;
 
+	if (parent->tree->config.owner_xattr)
+		return create_kept(slot, parent, name, in, flags);
+	r = fs_cred_enter(parent->tree, slot->header.uid, slot->header.gid, &cred);
 	if (r < 0)
 		return r;
 	fd = fs_open_beneath(parent->fd, name, flags | O_CREAT | O_EXCL, in->mode & 07777);
@@ -162,8 +181,10 @@ static int open_existing(
 		return r;
 	fd = entry->inode->type == S_IFDIR ? -EISDIR : fs_inode_open(tree, entry->inode, flags);
 	r = fd < 0 ? fd : fs_stat_at(fd, "", &entry->stx);
-	if (r == 0)
+	if (r == 0) {
+		fs_owner_show(tree, fd, &entry->stx);
 		return fd;
+	}
 	fd_close(&fd);
 	nodeid = entry->inode->nodeid;
 	fs_inode_put(tree, entry->inode);

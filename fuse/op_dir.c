@@ -98,6 +98,9 @@ static bool add(struct listing *list, const struct host_dirent *entry)
 
 	if (padded > list->size - list->len)
 		return false;
+	/* On the host a regular file may stand for a device (owner.h): the guest has to look. */
+	if (list->tree->config.owner_xattr && entry->type == DT_REG)
+		out.type = DT_UNKNOWN;
 	if (list->dir) {
 		struct fuse_entry_out node;
 

@@ -54,14 +54,18 @@ void fs_op_statfs(fuse_req_t req, fuse_ino_t nodeid)
 	fs_answer(slot, r, &out, sizeof(out));
 }
 
-/* The permission bits that apply to this user, as R_OK | W_OK | X_OK. */
-static int bits_for(const struct statx *stx, uid_t uid, gid_t gid)
+/* The permission bits that apply to this user of the guest's, as R_OK | W_OK | X_OK. */
+static int bits_for(
+	const struct fs_tree *tree, const struct statx *stx, uid_t uid, gid_t gid)
 {
+	uint32_t owner, group;
+
+	fs_owner_ids(tree, stx, &owner, &group);
 	if (uid == 0)
 		return R_OK | W_OK | (S_ISDIR(stx->stx_mode) || stx->stx_mode & 0111 ? X_OK : 0);
-	if (uid == stx->stx_uid)
+	if (uid == owner)
 		return stx->stx_mode >> 6 & 7;
-	return stx->stx_mode >> (gid == stx->stx_gid ? 3 : 0) & 7;
+	return stx->stx_mode >> (gid == group ? 3 : 0) & 7;
 }
 
 /* Guests check permissions themselves; the few that ask get what the mode says. */
@@ -76,7 +80,8 @@ static int access_node(struct fs_slot *slot, int mask)
 		r = fs_stat_at(node.fd, "", &stx);
 	if (r < 0)
 		return r;
-	if (mask & ~bits_for(&stx, slot->header.uid, slot->header.gid))
+	fs_owner_show(node.tree, node.fd, &stx);
+	if (mask & ~bits_for(node.tree, &stx, slot->header.uid, slot->header.gid))
 		return -EACCES;
 	return mask & W_OK ? fs_may_change(slot) : 0;
 }

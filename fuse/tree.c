@@ -18,6 +18,7 @@
 #include "fuse/handle.h"
 #include "fuse/inode.h"
 #include "fuse/lock.h"
+#include "fuse/owner.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
 #include "vhostuser/log.h"
@@ -57,7 +58,8 @@ int fs_tree_new(const struct fs_config *config, uint32_t epoch, struct fs_tree *
 		return -ENOMEM;
 	fresh->config = *config;
 	fresh->generation = epoch * EPOCH_STEP;
-	fresh->can_switch = fs_cred_usable();
+	fresh->can_switch = !(config->one_uid && config->one_gid) && !config->owner_xattr &&
+			    fs_cred_usable();
 	pthread_mutex_init(&fresh->lock, NULL);
 	r = fs_inodes_init(fresh);
 	if (r == 0)
@@ -87,12 +89,14 @@ void fs_tree_free(struct fs_tree *tree)
 	free(tree);
 }
 
-static int found_at(struct fs_found *found, int dirfd, const char *name)
+static int found_at(
+	const struct fs_tree *tree, struct fs_found *found, int dirfd, const char *name)
 {
 	int r = fs_stat_at(dirfd, name, &found->stx);
 
 	found->fhandle = NULL;
-	if (r == 0 && !(found->stx.stx_mask & STATX_BTIME))
+	if (r == 0 && !(found->stx.stx_mask & STATX_BTIME) &&
+		tree->config.file_handles != FS_HANDLES_NEVER)
 		found->fhandle = fs_fhandle_new(dirfd, name);
 	return r;
 }
@@ -157,11 +161,12 @@ int fs_tree_enter(struct fs_tree *tree, struct fs_inode *parent, const char *nam
 	struct fs_entry *entry)
 {
 	struct fs_found found;
-	int r = found_at(&found, fd, "");
+	int r = found_at(tree, &found, fd, "");
 
 	if (r < 0)
 		return r;
 	entry->stx = found.stx;
+	fs_owner_show(tree, fd, &entry->stx);
 	return enter(tree, &found, fd, false, parent, name, &entry->inode);
 }
 
@@ -174,7 +179,7 @@ static int discover(struct fs_tree *tree, struct fs_inode *parent, int parent_fd
 	if (r < 0)
 		return r;
 	fd = fs_open_beneath(parent_fd, name, O_PATH, 0);
-	r = fd < 0 ? fd : found_at(&found, fd, "");
+	r = fd < 0 ? fd : found_at(tree, &found, fd, "");
 	if (r < 0) {
 		fs_fds_release(tree, FS_FD_PATH);
 		if (fd >= 0)
@@ -182,21 +187,37 @@ static int discover(struct fs_tree *tree, struct fs_inode *parent, int parent_fd
 		return r;
 	}
 	entry->stx = found.stx;
+	fs_owner_show(tree, fd, &entry->stx);
 	return enter(tree, &found, fd, true, parent, name, &entry->inode);
+}
+
+/* Of a known inode, whose fd may have to be opened again for it; if not, it is as on the host. */
+static void show_owner(struct fs_tree *tree, struct fs_entry *entry)
+{
+	int fd = fs_inode_fd_get(tree, entry->inode);
+
+	if (fd < 0)
+		return;
+	fs_owner_show(tree, fd, &entry->stx);
+	fs_inode_fd_put(tree, entry->inode);
 }
 
 int fs_tree_lookup(struct fs_tree *tree, struct fs_inode *parent, int parent_fd, const char *name,
 	struct fs_entry *entry)
 {
 	struct fs_found found;
-	int r = found_at(&found, parent_fd, name);
+	int r = found_at(tree, &found, parent_fd, name);
 
 	if (r < 0)
 		return r;
 	entry->inode = recognise(tree, &found, parent, name);
 	entry->stx = found.stx;
 	free(found.fhandle);
-	return entry->inode ? 0 : discover(tree, parent, parent_fd, name, entry);
+	if (!entry->inode)
+		return discover(tree, parent, parent_fd, name, entry);
+	if (tree->config.owner_xattr)
+		show_owner(tree, entry);
+	return 0;
 }
 
 struct fs_loss fs_tree_lose(struct fs_tree *tree, int parent_fd, const char *name)
@@ -204,7 +225,7 @@ struct fs_loss fs_tree_lose(struct fs_tree *tree, int parent_fd, const char *nam
 	struct fs_loss loss = {0};
 	struct fs_found found;
 
-	if (found_at(&found, parent_fd, name) < 0)
+	if (found_at(tree, &found, parent_fd, name) < 0)
 		return loss;
 	pthread_mutex_lock(&tree->lock);
 	loss.inode = fs_inode_find(tree, &found);
@@ -242,7 +263,7 @@ void fs_tree_moved(struct fs_tree *tree, struct fs_inode *parent, int parent_fd,
 	struct fs_inode *inode, *former = NULL;
 	struct fs_found found;
 
-	if (found_at(&found, parent_fd, name) < 0)
+	if (found_at(tree, &found, parent_fd, name) < 0)
 		return;
 	pthread_mutex_lock(&tree->lock);
 	inode = fs_inode_find(tree, &found);

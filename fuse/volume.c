@@ -47,8 +47,7 @@ bool fs_fhandle_equal(const struct file_handle *a, const struct file_handle *b)
 	       !memcmp(a->f_handle, b->f_handle, a->handle_bytes);
 }
 
-/* Whether handles of this file system can be opened: the right to do so is ours or it is not. */
-static bool probe_fhandles(int fd)
+bool fs_fhandles_work(int fd)
 {
 	struct file_handle *fhandle = fs_fhandle_new(fd, "");
 	int probe;
@@ -121,7 +120,8 @@ static struct fs_volume *volume_new(struct fs_tree *tree, const struct statx *st
 			fs_fds_release(tree, FS_FD_LASTING);
 		}
 	}
-	volume->fhandles = volume->fd >= 0 && probe_fhandles(volume->fd);
+	volume->fhandles = tree->config.file_handles != FS_HANDLES_NEVER && volume->fd >= 0 &&
+			   fs_fhandles_work(volume->fd);
 	return volume;
 }
 
@@ -159,6 +159,12 @@ int fs_volume_obtain(
 	fresh = volume_new(tree, stx, fd);
 	if (!fresh)
 		return -ENOMEM;
+	if (tree->config.file_handles == FS_HANDLES_MANDATORY && !fresh->fhandles) {
+		log_guest("file handles", "a mount below the shared directory has none, and they "
+					  "are mandatory: what is there is refused");
+		volume_free(tree, fresh);
+		return -EOPNOTSUPP;
+	}
 	pthread_mutex_lock(&tree->lock);
 	*volume = fs_volume_find(tree, stx);
 	if (!*volume && tree->n_volumes < FS_VOLUMES_MAX) {

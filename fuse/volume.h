@@ -33,7 +33,8 @@ struct fs_volume {
 
 /*
  * The volume that *stx lies on; `fd` is the (O_PATH) object that was asked. Makes one when it is
- * new. tree->lock must not be held. -ENFILE past FS_VOLUMES_MAX.
+ * new. tree->lock must not be held. -ENFILE past FS_VOLUMES_MAX; -EOPNOTSUPP when file handles are
+ * a must, and it has none.
  */
 int fs_volume_obtain(
 	struct fs_tree *tree, const struct statx *stx, int fd, struct fs_volume **volume);
@@ -49,4 +50,7 @@ void fs_volumes_free(struct fs_tree *tree);
  * none, or out of memory. The caller frees it.
  */
 struct file_handle *fs_fhandle_new(int dirfd, const char *name);
+/* Whether handles of the file system of `fd` (not O_PATH) can be opened: the right to is ours or it
+ * is not. */
+bool fs_fhandles_work(int fd);
 bool fs_fhandle_equal(const struct file_handle *a, const struct file_handle *b);

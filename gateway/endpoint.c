@@ -5,12 +5,19 @@
  * The directory of a socket path is held open: what was reachable at the start stays so from within
  * a chroot, and a path of which a part is renamed meanwhile still means the same place. Only the
  * socket file that we made is ever removed: it is known by its device and inode number.
+ *
+ * Beside a socket of ours lies SOCKET.pid, as virtiofsd has it: the number of the process to be
+ * signalled, which holds a lock on the file (fcntl) for as long as it runs.
  */
 #include "gateway/endpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -49,7 +56,76 @@ static int open_dir(struct gw_endpoint *endpoint, const char *path)
 	return r;
 }
 
-static int listen_at(struct gw_endpoint *endpoint, const char *path)
+/* The number of a group given by name or as a number. */
+static int group_of(const char *name, gid_t *gid)
+{
+	const struct group *group = getgrnam(name);
+	unsigned long number;
+	char *end;
+
+	if (group) {
+		*gid = group->gr_gid;
+		return 0;
+	}
+	errno = 0;
+	number = strtoul(name, &end, 10);
+	if (*name < '0' || *name > '9' || *end || errno || number >= UINT32_MAX)
+		return -ENOENT;
+	*gid = (gid_t)number;
+	return 0;
+}
+
+/* The owner's alone until the group is the right one. */
+static int give_to_group(const struct gw_endpoint *endpoint, const char *name)
+{
+	gid_t gid;
+	int r = group_of(name, &gid);
+
+	if (r) {
+		log_error("socket", "--socket-group: there is no group '%s'", name);
+		return r;
+	}
+	if (fchownat(endpoint->dir_fd, endpoint->name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) == 0 &&
+		fchmodat(endpoint->dir_fd, endpoint->name, 0770, 0) == 0)
+		return 0;
+	r = -errno;
+	log_error("socket", "--socket-group: it cannot be given to group '%s': %s", name,
+		strerrordesc_np(-r));
+	return r;
+}
+
+/* The directory may be anybody's: only a file of ours, with no other name, is written to. */
+static int open_pid(const struct gw_endpoint *endpoint)
+{
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	CLEANUP_FD int fd = -1;
+	char name[NAME_MAX + 8];
+	struct stat st;
+
+	snprintf(name, sizeof(name), "%s.pid", endpoint->name);
+	fd = openat(endpoint->dir_fd, name,
+		O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	if (fd < 0 || fstat(fd, &st) != 0 || fcntl(fd, F_SETLK, &whole) != 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid())
+		return -EEXIST;
+	if (ftruncate(fd, 0) != 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+		return -errno;
+	return fd_steal(&fd);
+}
+
+/* SOCKET.pid is a service to scripts: where it cannot be, the rest works all the same. */
+static void write_pid(struct gw_endpoint *endpoint)
+{
+	int fd = open_pid(endpoint);
+
+	if (fd < 0)
+		log_warn(endpoint->path, "%s.pid cannot be written: %s", endpoint->name,
+			strerrordesc_np(-fd));
+	endpoint->pid_fd = fd < 0 ? -1 : fd;
+}
+
+static int listen_at(struct gw_endpoint *endpoint, const char *path, const char *group)
 {
 	struct stat st;
 	mode_t mask;
@@ -73,7 +149,12 @@ static int listen_at(struct gw_endpoint *endpoint, const char *path)
 		endpoint->ino = st.st_ino;
 	}
 	endpoint->role = GW_LISTENING;
-	return 0;
+	r = group ? give_to_group(endpoint, group) : 0;
+	if (r)
+		gw_endpoint_remove(endpoint);
+	else
+		write_pid(endpoint);
+	return r;
 }
 
 static int take_fd(struct gw_endpoint *endpoint, int fd)
@@ -95,9 +176,10 @@ int gw_endpoint_open(struct gw_endpoint *endpoint, const struct gw_options *opti
 {
 	int r;
 
-	*endpoint = (struct gw_endpoint){.role = GW_CONNECTING, .fd = -1, .dir_fd = -1};
+	*endpoint = (struct gw_endpoint){
+		.role = GW_CONNECTING, .fd = -1, .dir_fd = -1, .pid_fd = -1};
 	if (options->socket_path)
-		r = listen_at(endpoint, options->socket_path);
+		r = listen_at(endpoint, options->socket_path, options->socket_group);
 	else if (options->connect)
 		r = open_dir(endpoint, options->connect);
 	else
@@ -111,17 +193,37 @@ void gw_endpoint_close(struct gw_endpoint *endpoint)
 {
 	fd_close(&endpoint->fd);
 	fd_close(&endpoint->dir_fd);
+	fd_close(&endpoint->pid_fd);
 }
 
 void gw_endpoint_confine(struct gw_endpoint *endpoint)
 {
 	if (endpoint->role != GW_CONNECTING)
 		fd_close(&endpoint->dir_fd);
+	fd_close(&endpoint->pid_fd);
+}
+
+/* Where the file is still the one that we hold locked. */
+static void remove_pid(struct gw_endpoint *endpoint)
+{
+	struct stat ours, there;
+	char name[NAME_MAX + 8];
+
+	if (endpoint->pid_fd < 0)
+		return;
+	snprintf(name, sizeof(name), "%s.pid", endpoint->name);
+	if (fstat(endpoint->pid_fd, &ours) == 0 &&
+		fstatat(endpoint->dir_fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+		ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+		unlinkat(endpoint->dir_fd, name, 0);
+	fd_close(&endpoint->pid_fd);
 }
 
 void gw_endpoint_remove(struct gw_endpoint *endpoint)
 {
 	struct stat st;
+
+	remove_pid(endpoint);
 
 	if (!endpoint->made ||
 		fstatat(endpoint->dir_fd, endpoint->name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||

@@ -25,6 +25,7 @@ struct gw_endpoint {
 	dev_t dev;        /* of the socket file that we made: what may be removed */
 	ino_t ino;
 	bool made;
+	int pid_fd; /* owned: the locked SOCKET.pid; -1: none */
 };
 
 /* Opens what the options name. -errno: logged, one sentence. */
@@ -34,7 +35,7 @@ void gw_endpoint_close(struct gw_endpoint *endpoint);
 /* Service: closes what only the supervisor needs, the way to the socket's directory. */
 void gw_endpoint_confine(struct gw_endpoint *endpoint);
 
-/* Removes the socket file if we made it and it is still the same one. */
+/* Removes the socket file, and SOCKET.pid, if we made it and it is still the same one. */
 void gw_endpoint_remove(struct gw_endpoint *endpoint);
 
 /* One try to connect (GW_CONNECTING); the errors of vu_socket_connect. Works from a chroot. */

@@ -12,17 +12,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "fuse/fs.h"
 #include "gateway/endpoint.h"
 #include "gateway/exitcode.h"
+#include "gateway/inforce.h"
 #include "gateway/options.h"
 #include "gateway/pool.h"
 #include "gateway/sandbox.h"
 #include "gateway/server.h"
 #include "gateway/share.h"
 #include "gateway/supervisor.h"
+#include "gateway/userns.h"
 #include "gateway/view.h"
 #include "gateway/waiter.h"
 #include "gateway/window.h"
@@ -82,6 +85,10 @@ static int service_new(
 		.cache = options->cache,
 		.readonly = options->readonly,
 		.fd_limit = share->fd_limit,
+		.file_handles = options->file_handles,
+		.owner_xattr = options->owner_xattr,
+		.one_uid = share->one_uid,
+		.one_gid = share->one_gid,
 		.dax = options->dax,
 		.dax_threshold = options->dax_threshold,
 		.defer = defer,
@@ -92,6 +99,8 @@ static int service_new(
 	};
 	int r = gw_pool_new(&service->pool);
 
+	if (!fs_idmap_is_empty(&options->ids.uid) || !fs_idmap_is_empty(&options->ids.gid))
+		config.ids = &options->ids;
 	if (r == 0)
 		r = gw_window_new(options, &service->window);
 	if (r) {
@@ -121,6 +130,7 @@ static enum gw_exit serve(const struct gw_options *options, struct gw_endpoint *
 	}
 	server.fs = service.fs;
 	server.window = service.window;
+	gw_in_force_log(options, share, service.fs);
 	log_info("service", "ready: shares %s on %s", options->shared_dir,
 		endpoint->path ? endpoint->path : "an inherited socket");
 	status = gw_server_run(&server);
@@ -155,7 +165,10 @@ static enum gw_exit run_service(const struct gw_options *options, struct gw_endp
 		return GW_EXIT_CONFIG;
 	if (prepare_view(options, &view))
 		return GW_EXIT_INTERNAL;
-	if (gw_sandbox_enter(options->sandbox, share->root_fd))
+	if (gw_userns_enter(options))
+		return GW_EXIT_SANDBOX;
+	gw_userns_count(&share->one_uid, &share->one_gid);
+	if (gw_sandbox_enter(options, share->root_fd))
 		return GW_EXIT_SANDBOX;
 	if (!gw_supervisor_tie(supervised)) {
 		log_error("service", "the process that started it is gone");
@@ -166,19 +179,29 @@ static enum gw_exit run_service(const struct gw_options *options, struct gw_endp
 
 static enum gw_exit run(const struct gw_options *options)
 {
+	const struct gw_share_fds fds = {
+		.n_queues = 1 + options->request_queues,
+		.n_window = gw_window_fds(options),
+		.limit = options->rlimit_nofile,
+	};
 	struct gw_supervised supervised;
 	struct gw_endpoint endpoint;
 	struct gw_share share;
 	enum gw_exit status = GW_EXIT_INTERNAL;
 	int r;
 
+	if (options->syslog) {
+		r = vu_log_to_syslog(_PATH_LOG, "virtiofs-gateway");
+		if (r)
+			log_warn("log", "goes to standard error: no system log at %s: %s",
+				_PATH_LOG, strerrordesc_np(-r));
+	}
 	umask(0);
 	signal(SIGPIPE, SIG_IGN);
 	/* Arenas of their own would cost each thread more than they could win it. */
 	mallopt(M_ARENA_MAX, 2);
 
-	if (gw_share_open(&share, options->shared_dir, 1 + options->request_queues,
-		    gw_window_fds(options)))
+	if (gw_share_open(&share, options->shared_dir, &fds))
 		return GW_EXIT_CONFIG;
 	if (gw_endpoint_open(&endpoint, options)) {
 		gw_share_close(&share);

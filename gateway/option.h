@@ -16,7 +16,8 @@ struct gw_option;
 /*
  * Takes a value into *options. `value` is NULL for an option that takes none, and for one whose
  * value is optional and was left out. Returns 0, or -EINVAL when the value is not one that the
- * option's help describes.
+ * option's help describes; for an option that adds up: -EEXIST when it contradicts an earlier
+ * value, -E2BIG when there are too many.
  */
 typedef int (*gw_option_set)(
 	const struct gw_option *option, struct gw_options *options, const char *value);
@@ -40,6 +41,43 @@ struct gw_option {
 
 /* The table; ended by a NULL name. */
 extern const struct gw_option gw_option_table[];
+
+/* The row of this name (`len` bytes), by virtiofsd's former spellings too; NULL: there is none. */
+const struct gw_option *gw_option_find(const char *name, size_t len);
+
+/* True when the option cannot do without a value. */
+bool gw_option_needs_value(const struct gw_option *option);
+
+/*
+ * Gives the option its value (NULL: none). -EINVAL with one sentence in `why`, where the option is
+ * called as it was `spelled`: by its "--name" or "-o name".
+ */
+int gw_option_take(struct gw_options *options, const struct gw_option *option, const char *spelled,
+	const char *value, char *why, size_t size);
+
+/* option_compat.c: what virtiofsd takes beside its long options. */
+
+/* What an option that had another name once is called now; NULL: it is none. */
+const char *gw_compat_name(const char *name, size_t len);
+/*
+ * Takes argv[*at], a short option, and the next one if that is its value. -ENOENT when there is no
+ * such short option; -EINVAL with a sentence in `why`.
+ */
+int gw_compat_short(
+	struct gw_options *options, int argc, char **argv, int *at, char *why, size_t size);
+
+/* option_virtiofsd.c: values of virtiofsd's own kinds. */
+
+/* struct gw_modcaps: "+name:-name...". */
+int gw_set_modcaps(
+	const struct gw_option *option, struct gw_options *options, const char *value);
+
+/* option_ids.c: adds to a struct fs_idmap. -EEXIST, -E2BIG: of that. */
+int gw_set_translation(
+	const struct gw_option *option, struct gw_options *options, const char *value);
+/* Adds to a struct gw_idmap; -E2BIG. */
+int gw_set_namespace_map(
+	const struct gw_option *option, struct gw_options *options, const char *value);
 
 /* bool: true. Takes no value. */
 int gw_set_flag(const struct gw_option *option, struct gw_options *options, const char *value);

@@ -26,6 +26,35 @@ static const struct gw_word cache_words[] = {
 static const struct gw_word sandbox_words[] = {
 	{"none", GW_SANDBOX_NONE},
 	{"chroot", GW_SANDBOX_CHROOT},
+	{"namespace", GW_SANDBOX_NAMESPACE},
+	{NULL},
+};
+
+static const struct gw_word seccomp_words[] = {
+	{"none", GW_SECCOMP_NONE},
+	{"kill", GW_SECCOMP_KILL},
+	{"log", GW_SECCOMP_LOG},
+	{"trap", GW_SECCOMP_TRAP},
+	{NULL},
+};
+
+static const struct gw_word handles_words[] = {
+	{"never", FS_HANDLES_NEVER},
+	{"prefer", FS_HANDLES_PREFER},
+	{"mandatory", FS_HANDLES_MANDATORY},
+	{"fallback", FS_HANDLES_PREFER}, /* as it was called once */
+	{NULL},
+};
+
+static const struct gw_word migration_mode_words[] = {
+	{"find-paths", 0},
+	{"file-handles", 1},
+	{NULL},
+};
+
+static const struct gw_word migration_error_words[] = {
+	{"abort", 0},
+	{"guest-error", 1},
 	{NULL},
 };
 
@@ -64,7 +93,8 @@ static int set_log_level(
 	const struct gw_option *option, struct gw_options *options, const char *value)
 {
 	enum log_level level;
-	int r = vu_log_level_parse(value, &level);
+	/* Rust virtiofsd has one more. */
+	int r = vu_log_level_parse(strcmp(value, "trace") == 0 ? "debug" : value, &level);
 
 	if (!r)
 		options->log_level = (int)level;
@@ -103,8 +133,41 @@ const struct gw_option gw_option_table[] = {
 	{"readonly", NULL, NULL, "refuse every change", FLAG(readonly)},
 	{"posix-lock", NULL, NULL, "guests' fcntl() locks are the host's", FLAG(posix_lock)},
 	{"flock", NULL, NULL, "guests' flock() locks are the host's", FLAG(flock)},
-	{"sandbox", "none|chroot", "chroot as root", "confinement; no namespaces yet",
-		WORD(sandbox, sandbox_words)},
+	{"sandbox", "none|chroot|namespace", "chroot as root",
+		"confinement; namespace is chroot for now", WORD(sandbox, sandbox_words)},
+	{"seccomp", "none|kill|log|trap", "none", "accepted, not in force yet",
+		WORD(seccomp, seccomp_words)},
+	{"modcaps", "LIST", NULL, "capabilities to keep or drop besides: +name:-name",
+		gw_set_modcaps, offsetof(struct gw_options, modcaps)},
+	{"inode-file-handles", "never|prefer|mandatory", "prefer",
+		"keep file handles rather than fds", WORD(file_handles, handles_words)},
+	{"rlimit-nofile", "N", "all allowed", "most open files; 0: leave the limit as it is",
+		NUMBER(rlimit_nofile, 0, INT_MAX)},
+	{"socket-group", "GROUP", NULL, "give the socket to this group, by name or number",
+		STRING(socket_group)},
+	{"thread-pool-size", "N", NULL, "accepted; threads come and go as they are needed",
+		NUMBER(thread_pool_size, 0, INT_MAX)},
+	{"syslog", NULL, NULL, "log to the system's log", FLAG(syslog)},
+	{"translate-uid", "KIND:FROM:TO:COUNT", NULL,
+		"guest, host, squash-guest, squash-host, forbid-guest (no TO), map",
+		gw_set_translation, offsetof(struct gw_options, ids.uid)},
+	{"translate-gid", "KIND:FROM:TO:COUNT", NULL, "the same for groups",
+		gw_set_translation, offsetof(struct gw_options, ids.gid)},
+	{"owner-xattr", NULL, NULL, "keep owners and modes that guests set in an attribute",
+		FLAG(owner_xattr)},
+	{"uid-map", ":INSIDE:OUTSIDE:COUNT:", NULL,
+		"users of the host that a user namespace has",
+		gw_set_namespace_map, offsetof(struct gw_options, uid_map)},
+	{"gid-map", ":INSIDE:OUTSIDE:COUNT:", NULL, "the same for groups",
+		gw_set_namespace_map, offsetof(struct gw_options, gid_map)},
+	{"migration-mode", "find-paths|file-handles", NULL, "accepted, not in force yet",
+		WORD(migration_mode, migration_mode_words)},
+	{"migration-on-error", "abort|guest-error", NULL, "accepted, not in force yet",
+		WORD(migration_on_error, migration_error_words)},
+	{"migration-verify-handles", NULL, NULL, "accepted, not in force yet",
+		FLAG(migration_verify_handles)},
+	{"migration-confirm-paths", NULL, NULL, "accepted, not in force yet",
+		FLAG(migration_confirm_paths)},
 	{"dax-window", "SIZE", "0",
 		"offer a DAX window of this size (64M, 1G); 0: none",
 		SIZE(dax_window, WINDOW_UNIT, GW_WINDOW_MAX)},

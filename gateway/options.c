@@ -9,8 +9,12 @@
 #include "gateway/option.h"
 #include "vhostuser/log.h"
 
-static const struct gw_option *find(const char *name, size_t len)
+const struct gw_option *gw_option_find(const char *name, size_t len)
 {
+	const char *now = gw_compat_name(name, len);
+
+	if (now)
+		return gw_option_find(now, strlen(now));
 	for (const struct gw_option *option = gw_option_table; option->name; option++) {
 		if (strlen(option->name) == len && memcmp(option->name, name, len) == 0)
 			return option;
@@ -19,9 +23,38 @@ static const struct gw_option *find(const char *name, size_t len)
 }
 
 /* A value that may be absent stands only behind '=': the next argument is none of its own. */
-static bool needs_value(const struct gw_option *option)
+bool gw_option_needs_value(const struct gw_option *option)
 {
 	return option->argument && option->argument[0] != '[';
+}
+
+int gw_option_take(struct gw_options *options, const struct gw_option *option, const char *spelled,
+	const char *value, char *why, size_t size)
+{
+	if (gw_option_needs_value(option) && !value) {
+		snprintf(why, size, "%s needs a value: %s", spelled, option->argument);
+		return -EINVAL;
+	}
+	if (!option->argument && value) {
+		snprintf(why, size, "%s takes no value", spelled);
+		return -EINVAL;
+	}
+	switch (option->set(option, options, value)) {
+	case 0:
+		return 0;
+	case -EEXIST:
+		snprintf(why, size, "%s '%s' overlaps with an earlier range of its direction",
+			spelled, value);
+		break;
+	case -E2BIG:
+		snprintf(why, size, "%s is given too often", spelled);
+		break;
+	default:
+		snprintf(why, size, "'%s' is no value for %s: it takes %s (%s)", value ? value : "",
+			spelled, option->argument, option->help);
+		break;
+	}
+	return -EINVAL;
 }
 
 /* Parses argv[*at] and, when the value stands apart, the next one. */
@@ -31,37 +64,29 @@ static int parse_one(
 	const char *argument = argv[*at], *value = NULL;
 	const struct gw_option *option;
 	const char *equals;
+	char spelled[64];
+	int r;
 
 	if (strncmp(argument, "--", 2) != 0 || !argument[2]) {
+		r = gw_compat_short(options, argc, argv, at, why, size);
+		if (r != -ENOENT)
+			return r;
 		snprintf(why, size, "'%s' is not an option; see --help", argument);
 		return -EINVAL;
 	}
 	equals = strchrnul(argument, '=');
-	option = find(argument + 2, (size_t)(equals - argument) - 2);
+	option = gw_option_find(argument + 2, (size_t)(equals - argument) - 2);
 	if (!option) {
 		snprintf(why, size, "there is no option '%.*s'; see --help",
 			(int)(equals - argument), argument);
 		return -EINVAL;
 	}
-
 	if (*equals)
 		value = equals + 1;
-	else if (needs_value(option) && *at + 1 < argc)
+	else if (gw_option_needs_value(option) && *at + 1 < argc)
 		value = argv[++*at];
-	if (needs_value(option) && !value) {
-		snprintf(why, size, "--%s needs a value: %s", option->name, option->argument);
-		return -EINVAL;
-	}
-	if (!option->argument && value) {
-		snprintf(why, size, "--%s takes no value", option->name);
-		return -EINVAL;
-	}
-	if (option->set(option, options, value)) {
-		snprintf(why, size, "'%s' is no value for --%s: it takes %s (%s)", value,
-			option->name, option->argument, option->help);
-		return -EINVAL;
-	}
-	return 0;
+	snprintf(spelled, sizeof(spelled), "--%s", option->name);
+	return gw_option_take(options, option, spelled, value, why, size);
 }
 
 /* --print-capabilities ignores all else, even what is wrong. */
@@ -121,6 +146,11 @@ static int check(const struct gw_options *options, char *why, size_t size)
 			sockets ? "just one" : "where the front-end is");
 		return -EINVAL;
 	}
+	if (options->socket_group && !options->socket_path) {
+		snprintf(why, size, "--socket-group needs --socket-path: it is the group of the "
+				    "socket that we make");
+		return -EINVAL;
+	}
 	return check_window(options, why, size);
 }
 
@@ -136,6 +166,10 @@ int gw_options_parse(struct gw_options *options, int argc, char **argv, char *wh
 		.dax_threshold = 32 * 1024,
 		.dialect = dax_dialect_find("shmem"),
 		.log_level = LOG_LEVEL_INFO,
+		.thread_pool_size = -1,
+		.rlimit_nofile = -1,
+		.migration_mode = -1,
+		.migration_on_error = -1,
 	};
 	if (asks_for_capabilities(argc, argv)) {
 		options->action = GW_CAPABILITIES;
@@ -150,7 +184,8 @@ static void help_option(FILE *out, const struct gw_option *option)
 {
 	char left[64];
 
-	snprintf(left, sizeof(left), "--%s%s%s", option->name, needs_value(option) ? " " : "",
+	snprintf(left, sizeof(left), "--%s%s%s", option->name,
+		gw_option_needs_value(option) ? " " : "",
 		option->argument ? option->argument : "");
 	/* A long left side stands on a line of its own. */
 	fprintf(out, "  %-30s", left);
@@ -166,7 +201,8 @@ void gw_options_help(FILE *out)
 {
 	fputs("Usage: virtiofs-gateway --shared-dir DIR --socket-path SOCKET [OPTIONS]\n"
 	      "Shares a directory with virtual machines: a vhost-user back-end for virtio-fs.\n"
-	      "A value may follow its option as the next argument or after '='.\n\n",
+	      "A value may follow its option as the next argument or after '='.\n"
+	      "virtiofsd's -o, -d, -f, -V and -h are taken, too.\n\n",
 		out);
 	for (const struct gw_option *option = gw_option_table; option->name; option++)
 		help_option(out, option);

@@ -7,11 +7,20 @@
 
 #include "dax/dialect.h"
 #include "fuse/fs.h"
+#include "fuse/idmap.h"
+#include "gateway/modcaps.h"
+#include "gateway/userns.h"
 
 #define GW_TAG_MAX            36 /* VIRTIO 5.11.4: bytes of the tag in the config space */
 #define GW_REQUEST_QUEUES_MAX 64
 
-enum gw_sandbox { GW_SANDBOX_AUTO, GW_SANDBOX_NONE, GW_SANDBOX_CHROOT };
+enum gw_sandbox { GW_SANDBOX_AUTO, GW_SANDBOX_NONE, GW_SANDBOX_CHROOT, GW_SANDBOX_NAMESPACE };
+
+/* What to do about system calls that are not allowed; accepted, not in force yet. */
+enum gw_seccomp { GW_SECCOMP_NONE, GW_SECCOMP_KILL, GW_SECCOMP_LOG, GW_SECCOMP_TRAP };
+
+/* Room for all lists behind -o, unescaped. */
+#define GW_LIST_MAX 8192
 
 /* The most that a shmem front-end gets as its window: QEMU aborts past 512 memory regions. */
 #define GW_SHMEM_WINDOW_MAX (UINT64_C(512) << 20)
@@ -23,7 +32,7 @@ enum gw_dax_view { GW_VIEW_AUTO, GW_VIEW_DIRECT, GW_VIEW_PASSTHROUGH, GW_VIEW_CA
 /* What to do instead of serving. */
 enum gw_action { GW_SERVE, GW_HELP, GW_SHOW_VERSION, GW_CAPABILITIES };
 
-/* Strings are borrowed from argv. */
+/* Strings are borrowed from argv, or lie in `list`: a copy is of no use without the original. */
 struct gw_options {
 	enum gw_action action;
 	const char *shared_dir;
@@ -44,6 +53,22 @@ struct gw_options {
 	unsigned int request_queues;
 	bool keep_listening;
 	int log_level;
+
+	/* virtiofsd's. */
+	bool syslog;
+	const char *socket_group; /* NULL: the socket is its user's alone */
+	int thread_pool_size;     /* -1: not given */
+	enum gw_seccomp seccomp;
+	struct gw_modcaps modcaps;
+	int rlimit_nofile; /* 0: leave it; -1: as high as is allowed */
+	enum fs_handle_use file_handles;
+	int migration_mode, migration_on_error; /* what was asked for; -1: nothing */
+	bool migration_verify_handles, migration_confirm_paths;
+	struct fs_ids ids;                /* --translate-uid, --translate-gid */
+	struct gw_idmap uid_map, gid_map; /* of a user namespace */
+	bool owner_xattr;
+	char list[GW_LIST_MAX]; /* the strings out of -o, one after another */
+	size_t list_used;
 };
 
 /*

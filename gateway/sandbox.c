@@ -5,7 +5,8 @@
  *   initial     options parsed; the share, the socket and /proc/self/fd are open
  *   root        chroot into the share: no path leads out of it any more
  *   groups      supplementary groups of whoever started us are dropped
- *   privileges  capabilities down to the table below, in all sets; no_new_privs
+ *   privileges  capabilities down to the table below, as --modcaps changes it, in all sets;
+ *               no_new_privs
  *
  * A file system service for several users must act as each of them, so much remains; what goes is
  * everything that is not about files: mounting, tracing, the network, modules, the clock.
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -58,16 +60,25 @@ static int change_root(int root_fd)
 static void drop_groups(void)
 {
 	/* A user namespace may forbid this; the groups are then none that matter outside. */
-	if (geteuid() == 0 && setgroups(0, NULL) != 0)
+	if (geteuid() == 0 && getgroups(0, NULL) > 0 && setgroups(0, NULL) != 0)
 		log_warn("sandbox", "supplementary groups are kept: %s", strerrordesc_np(errno));
 }
 
-/* Keeps those of the capabilities in the table that the process has, and no other. */
-static int keep_capabilities(const unsigned int *keep, size_t n)
+static uint64_t set_of(const unsigned int *capabilities, size_t n)
 {
-	bool has[16] = {false};
+	uint64_t set = 0;
+
+	for (size_t i = 0; i < n; i++)
+		set |= UINT64_C(1) << capabilities[i];
+	return set;
+}
+
+/* Keeps those of the capabilities in the set that the process has, and no other. */
+static int keep_capabilities(uint64_t keep)
+{
+	uint64_t has = 0;
 	capng_select_t sets;
-	size_t i;
+	unsigned int i;
 
 	if (capng_get_caps_process() != 0) {
 		log_error("sandbox", "cannot read the process's capabilities");
@@ -76,12 +87,14 @@ static int keep_capabilities(const unsigned int *keep, size_t n)
 	/* The bounding set takes CAP_SETPCAP; no_new_privs makes it moot. */
 	sets = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH
 								   : CAPNG_SELECT_CAPS;
-	for (i = 0; i < n && i < ARRAY_SIZE(has); i++)
-		has[i] = capng_have_capability(CAPNG_PERMITTED, keep[i]) == 1;
+	for (i = 0; i <= CAP_LAST_CAP; i++) {
+		if (keep >> i & 1 && capng_have_capability(CAPNG_PERMITTED, i) == 1)
+			has |= UINT64_C(1) << i;
+	}
 	capng_clear(sets);
-	for (i = 0; i < n && i < ARRAY_SIZE(has); i++) {
-		if (has[i])
-			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, keep[i]);
+	for (i = 0; i <= CAP_LAST_CAP; i++) {
+		if (has >> i & 1)
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, i);
 	}
 	if (capng_apply(sets) != 0) {
 		log_error("sandbox", "cannot drop capabilities");
@@ -101,35 +114,54 @@ static int forbid_new_privileges(void)
 	return r;
 }
 
-int gw_sandbox_enter(enum gw_sandbox sandbox, int root_fd)
+/* What was asked for with --modcaps and is not there is said, for it will be missed. */
+static void warn_of_absent(uint64_t wanted)
 {
-	int r = 0;
+	for (unsigned int i = 0; i <= CAP_LAST_CAP; i++) {
+		if (wanted >> i & 1 && capng_have_capability(CAPNG_PERMITTED, i) != 1)
+			log_warn("sandbox", "--modcaps: the gateway was started without %s",
+				capng_capability_to_name(i));
+	}
+}
 
-	static_assert(ARRAY_SIZE(service_capabilities) <= 16, "keep_capabilities has room for 16");
-	if (sandbox == GW_SANDBOX_AUTO)
-		sandbox = geteuid() == 0 ? GW_SANDBOX_CHROOT : GW_SANDBOX_NONE;
+enum gw_sandbox gw_sandbox_choose(const struct gw_options *options)
+{
+	bool able = geteuid() == 0 || options->uid_map.n || options->gid_map.n;
+
+	if (options->sandbox == GW_SANDBOX_AUTO)
+		return able ? GW_SANDBOX_CHROOT : GW_SANDBOX_NONE;
+	return options->sandbox == GW_SANDBOX_NAMESPACE ? GW_SANDBOX_CHROOT : options->sandbox;
+}
+
+int gw_sandbox_enter(const struct gw_options *options, int root_fd)
+{
+	const struct gw_modcaps *modcaps = &options->modcaps;
+	uint64_t keep = set_of(service_capabilities, ARRAY_SIZE(service_capabilities));
+	int r = 0;
 
 	/* libcap-ng finds out about the kernel in /proc, so it has its look before the chroot. */
 	capng_get_caps_process();
-	if (sandbox == GW_SANDBOX_CHROOT)
+	warn_of_absent(modcaps->add);
+	if (gw_sandbox_choose(options) == GW_SANDBOX_CHROOT)
 		r = change_root(root_fd);
 	if (!r) {
 		drop_groups();
-		r = keep_capabilities(service_capabilities, ARRAY_SIZE(service_capabilities));
+		r = keep_capabilities((keep | modcaps->add) & ~modcaps->drop);
 	}
 	return r ? r : forbid_new_privileges();
 }
 
 int gw_sandbox_enter_supervisor(void)
 {
-	int r = keep_capabilities(supervisor_capabilities, ARRAY_SIZE(supervisor_capabilities));
+	const unsigned int *keep = supervisor_capabilities;
+	int r = keep_capabilities(set_of(keep, ARRAY_SIZE(supervisor_capabilities)));
 
 	return r ? r : forbid_new_privileges();
 }
 
 int gw_sandbox_enter_broker(void)
 {
-	int r = keep_capabilities(broker_capabilities, ARRAY_SIZE(broker_capabilities));
+	int r = keep_capabilities(set_of(broker_capabilities, ARRAY_SIZE(broker_capabilities)));
 
 	return r ? r : forbid_new_privileges();
 }

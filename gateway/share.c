@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -17,16 +18,37 @@
 /* Per ring: kick, call and err, once here and once in the connection, and a thread's three. */
 #define FDS_QUEUE 12
 
-static unsigned int fd_budget(unsigned int n_queues, unsigned int n_window)
+/*
+ * Sets the limit of open files: to what is asked for or, where that is not permitted, to as many as
+ * are. Few are not refused: what a guest may hold open is bounded by what there is.
+ */
+static void set_limit(struct rlimit *limit, int asked)
 {
+	struct rlimit wanted = *limit;
+
+	if (asked == 0)
+		return;
+	wanted.rlim_cur = asked < 0 ? limit->rlim_max : (rlim_t)asked;
+	wanted.rlim_max = MAX(limit->rlim_max, wanted.rlim_cur);
+	if (setrlimit(RLIMIT_NOFILE, &wanted) == 0) {
+		*limit = wanted;
+		return;
+	}
+	log_warn("open files", "--rlimit-nofile %d is more than is allowed: the limit is %ju",
+		asked, (uintmax_t)limit->rlim_max);
+	limit->rlim_cur = limit->rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, limit))
+		getrlimit(RLIMIT_NOFILE, limit);
+}
+
+static unsigned int fd_budget(const struct gw_share_fds *fds)
+{
+	rlim_t own = FDS_OWN + FDS_QUEUE * (rlim_t)fds->n_queues + fds->n_window;
 	struct rlimit limit;
-	rlim_t own = FDS_OWN + FDS_QUEUE * (rlim_t)n_queues + n_window;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return 256;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit))
-		getrlimit(RLIMIT_NOFILE, &limit);
+	set_limit(&limit, fds->limit);
 	/* Where there is little, share it: a queue without a thread is worse than a slow cache. */
 	own = MIN(own, limit.rlim_cur / 2);
 	return (unsigned int)MIN(limit.rlim_cur - own, (rlim_t)INT_MAX);
@@ -44,8 +66,7 @@ static void explain(const char *dir, int error)
 		log_error("shared directory", "'%s': %s", dir, strerrordesc_np(error));
 }
 
-int gw_share_open(
-	struct gw_share *share, const char *dir, unsigned int n_queues, unsigned int n_window)
+int gw_share_open(struct gw_share *share, const char *dir, const struct gw_share_fds *fds)
 {
 	int r = 0;
 
@@ -55,7 +76,7 @@ int gw_share_open(
 		r = -errno;
 		explain(dir, -r);
 	}
-	share->fd_limit = fd_budget(n_queues, n_window);
+	share->fd_limit = fd_budget(fds);
 	return r;
 }
 

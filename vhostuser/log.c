@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Log lines to standard error.
+ * Log lines to standard error, or to the system's log.
  *
  * Theory of operation: a line is put together on the caller's stack and leaves with one write(2),
  * so lines of different threads never mix and logging takes no lock. Control bytes become '?':
  * a file name out of a guest can neither forge a second line nor speak to a terminal. A line that
  * is too long is cut. What cannot be written (no reader, full disk) is lost; logging never fails.
+ *
+ * To the system's log it goes as one datagram, without waiting: syslog(3) would take a lock and
+ * block on a logger that is stuck, and requests with it. The socket is connected once, when /dev is
+ * still in reach; what it does not take any more goes to standard error.
  *
  * A site's rate limit counts the lines of the current second. Its three counters are independent
  * atomics: two threads at a window's edge may let a line more or less through, which is fine.
@@ -14,8 +18,12 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,36 +54,113 @@ static const char *const level_tags[] = {
 };
 static_assert(ARRAY_SIZE(level_tags) == ARRAY_SIZE(level_names), "a tag for each level");
 
-void vu_log_write(enum log_level level, const char *object, const char *format, ...)
+static const int syslog_priorities[] = {
+	[LOG_LEVEL_OFF] = LOG_ERR,
+	[LOG_LEVEL_ERROR] = LOG_ERR,
+	[LOG_LEVEL_WARN] = LOG_WARNING,
+	[LOG_LEVEL_INFO] = LOG_INFO,
+	[LOG_LEVEL_DEBUG] = LOG_DEBUG,
+};
+static_assert(ARRAY_SIZE(syslog_priorities) == ARRAY_SIZE(level_names), "a priority for each");
+
+/* Constant once there are threads. */
+static struct {
+	int fd; /* 0: none */
+	const char *ident;
+} to_syslog;
+
+int vu_log_to_syslog(const char *path, const char *ident)
 {
-	int saved = errno;
-	char line[LINE_MAX_SIZE];
-	size_t len = 0;
-	va_list args;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, r;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	if (to_syslog.fd > 0)
+		close(to_syslog.fd);
+	to_syslog.fd = fd;
+	to_syslog.ident = ident;
+	/* Read now: in a chroot there is no time zone to be found. */
+	tzset();
+	return 0;
+}
+
+/* "<PRIORITY>Mmm dd hh:mm:ss ident[pid]: line", the form that every logger reads (RFC 3164). */
+static bool write_syslog(enum log_level level, const char *line, size_t len)
+{
+	char datagram[LINE_MAX_SIZE + 128], stamp[32];
+	time_t now = time(NULL);
+	struct tm tm;
+	ssize_t sent;
 	int n;
 
-	n = snprintf(line, sizeof(line), "%s %s: ", level_tags[level], object);
-	if (n > 0)
-		len = MIN((size_t)n, sizeof(line) - 1);
+	strftime(stamp, sizeof(stamp), "%b %e %H:%M:%S", localtime_r(&now, &tm));
+	n = snprintf(datagram, sizeof(datagram), "<%d>%s %s[%d]: %.*s",
+		LOG_DAEMON | syslog_priorities[level], stamp, to_syslog.ident, (int)getpid(),
+		(int)len, line);
+	do
+		sent = send(to_syslog.fd, datagram, MIN((size_t)n, sizeof(datagram) - 1),
+			MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (sent < 0 && errno == EINTR);
+	return sent >= 0;
+}
 
-	va_start(args, format);
-	n = vsnprintf(line + len, sizeof(line) - len, format, args);
-	va_end(args);
-	if (n > 0)
-		len = MIN(len + (size_t)n, sizeof(line) - 1);
+static void write_stderr(const char *line, size_t len)
+{
+	ssize_t written;
 
+	do
+		written = write(STDERR_FILENO, line, len);
+	while (written < 0 && errno == EINTR);
+}
+
+/* Puts a line together; its length, without a newline. */
+static size_t compose(char line[LINE_MAX_SIZE], enum log_level level, const char *object,
+	const char *format, va_list args) __attribute__((format(printf, 4, 0)));
+
+static size_t compose(char line[LINE_MAX_SIZE], enum log_level level, const char *object,
+	const char *format, va_list args)
+{
+	size_t len = 0;
+	int n = snprintf(line, LINE_MAX_SIZE, "%s %s: ", level_tags[level], object);
+
+	if (n > 0)
+		len = MIN((size_t)n, LINE_MAX_SIZE - 1);
+	n = vsnprintf(line + len, LINE_MAX_SIZE - len, format, args);
+	if (n > 0)
+		len = MIN(len + (size_t)n, LINE_MAX_SIZE - 1);
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)line[i];
 
 		if (c < 0x20 || c == 0x7f)
 			line[i] = '?';
 	}
-	line[len++] = '\n';
+	return len;
+}
 
-	ssize_t written;
-	do
-		written = write(STDERR_FILENO, line, len);
-	while (written < 0 && errno == EINTR);
+void vu_log_write(enum log_level level, const char *object, const char *format, ...)
+{
+	char line[LINE_MAX_SIZE];
+	int saved = errno;
+	va_list args;
+	size_t len;
+
+	va_start(args, format);
+	len = compose(line, level, object, format, args);
+	va_end(args);
+	if (to_syslog.fd <= 0 || !write_syslog(level, line, len)) {
+		line[len++] = '\n';
+		write_stderr(line, len);
+	}
 	errno = saved;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The log: one line a cause, to standard error, naming the object that it is about.
+ * The log: one line a cause, to standard error or the system's log, naming the object that it is
+ * about.
  *
- * Any thread may log; each line is one write(2). What a guest can trigger goes through
+ * Any thread may log; each line is one write(2) or send(2). What a guest can trigger goes through
  * log_guest(), which lets through a few lines a second for each place in the code and then says
  * how many it swallowed.
  */
@@ -22,6 +23,13 @@ struct vu_log_site {
 	_Atomic uint32_t count;
 	_Atomic uint32_t swallowed;
 };
+
+/*
+ * From now on, lines go to the system's log: datagrams to the socket at `path` (/dev/log), as
+ * syslog(3) sends them, from `ident` (borrowed), facility daemon. Before there are threads.
+ * -errno when nobody listens there: nothing changes then.
+ */
+int vu_log_to_syslog(const char *path, const char *ident);
 
 /* Writes "LEVEL object: message" as one line. `object` names what it is about ("queue 1"). */
 void vu_log_write(enum log_level level, const char *object, const char *format, ...)

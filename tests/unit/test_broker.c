@@ -276,6 +276,7 @@ static void test_choice(void **state)
 /* In a process that has confined itself in between, as the service does. */
 static int confined(const char *path)
 {
+	static const struct gw_options options = {.sandbox = GW_SANDBOX_CHROOT};
 	int root_fd = open(path, O_DIRECTORY | O_CLOEXEC), out;
 	struct gw_view *view;
 	struct dax_view *made;
@@ -283,7 +284,7 @@ static int confined(const char *path)
 	int fd;
 
 	if (gw_view_prepare(GW_VIEW_AUTO, false, &view) ||
-		gw_sandbox_enter(GW_SANDBOX_CHROOT, root_fd))
+		gw_sandbox_enter(&options, root_fd))
 		return 1;
 	made = gw_view_start(view, root_fd);
 	if (!made)

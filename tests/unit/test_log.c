@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -160,6 +163,50 @@ static void test_log_guest(void **state)
 	assert_string_equal(capture_end(), "");
 }
 
+/* A datagram a line for the system's log, and standard error once nobody listens there. */
+static void test_syslog(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char line[512], expected[64];
+	int logger = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	ssize_t n;
+
+	assert_int_equal(vu_log_to_syslog("/nonexistent/log", "me"), -ENOENT);
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\0';
+	assert_int_equal(vu_log_to_syslog(line, "me"), -ENAMETOOLONG);
+	capture_start();
+	log_info("object", "still here");
+	assert_string_equal(capture_end(), "INFO object: still here\n");
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/log-test-%d", (int)getpid());
+	assert_int_equal(bind(logger, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(vu_log_to_syslog(address.sun_path, "me"), 0);
+	unlink(address.sun_path);
+	capture_start();
+	log_error("object", "bad\nname");
+	assert_string_equal(capture_end(), "");
+	n = recv(logger, line, sizeof(line) - 1, 0);
+	assert_true(n > 0);
+	line[n] = '\0';
+	/* Facility 3 (daemon), severity 3 (error): 27. The stamp is 15 characters. */
+	assert_int_equal(strncmp(line, "<27>", 4), 0);
+	snprintf(expected, sizeof(expected), " me[%d]: ERROR object: bad?name", (int)getpid());
+	assert_string_equal(line + 4 + 15, expected);
+
+	/* Nobody reads: what there is no room for is not waited for. */
+	capture_start();
+	for (int i = 0; i < 100000 && poll(&(struct pollfd){pipe_fds[0], POLLIN, 0}, 1, 0) == 0;
+		i++)
+		log_info("object", "no room");
+	assert_non_null(strstr(capture_end(), "INFO object: no room\n"));
+
+	close(logger);
+	capture_start();
+	log_info("object", "nobody there");
+	assert_string_equal(capture_end(), "INFO object: nobody there\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +217,7 @@ int main(void)
 		cmocka_unit_test(test_errno_kept),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_log_guest),
+		cmocka_unit_test(test_syslog),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

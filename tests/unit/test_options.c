@@ -146,7 +146,7 @@ static void test_refused(void **state)
 		{ { "--request-queues", "0" }, "--request-queues" },
 		{ { "--request-queues", "65" }, "--request-queues" },
 		{ { "--cache", "sometimes" }, "never|metadata|auto|always" },
-		{ { "--sandbox", "namespace" }, "none|chroot" },
+		{ { "--sandbox", "jail" }, "none|chroot|namespace" },
 		{ { "--log-level", "loud" }, "error|warn|info|debug|off" },
 		{ { "--readonly=yes" }, "no value" },
 		{ { "--tag=" }, "--tag" },
@@ -213,7 +213,11 @@ static char *printed(void (*print)(FILE *out))
 
 static void test_printed(void **state)
 {
-	static const char *const names[] = { "shared-dir", "socket-path", "fd", "connect", "tag",
+	static const char *const names[] = { "seccomp", "modcaps", "inode-file-handles",
+		"rlimit-nofile", "socket-group", "thread-pool-size", "syslog", "migration-mode",
+		"migration-on-error", "migration-verify-handles", "migration-confirm-paths",
+		"translate-uid", "translate-gid", "owner-xattr", "uid-map", "gid-map",
+		"shared-dir", "socket-path", "fd", "connect", "tag",
 		"cache", "readonly", "sandbox", "dax-window", "dax", "dax-threshold", "dax-view",
 		"dax-dialect", "request-queues", "keep-listening", "log-level",
 		"print-capabilities", "version", "help" };
@@ -260,7 +264,8 @@ static void test_words_of_help(void **state)
 			n++;
 		}
 	}
-	assert_int_equal(n, 4 + 2 + 3 + 4 + 6 + 5); /* cache, sandbox, dax, view, dialect, log */
+	/* cache, sandbox, dax, view, dialect, log; seccomp, handles, migration */
+	assert_int_equal(n, 4 + 3 + 3 + 4 + 6 + 5 + 4 + 3 + 2 + 2);
 	free(text);
 }
 

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * SETATTR, MKNOD and MKDIR where the guest's owners are kept in an attribute (owner.h): the host's
+ * files are all ours.
+ */
+#include "fuse/op.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "fuse/idmap.h"
+#include "fuse/walk.h"
+#include "vhostuser/fd.h"
+
+bool fs_kept_applies(const struct fs_node *node)
+{
+	return node->tree->config.owner_xattr &&
+	       (node->inode->type == S_IFREG || node->inode->type == S_IFDIR);
+}
+
+/* -EINVAL for the id that is none, -EPERM for one that the guest may not use. */
+static int check_ids(const struct fs_tree *tree, uint32_t uid, uint32_t gid)
+{
+	if (uid == UINT32_MAX || gid == UINT32_MAX)
+		return -EINVAL;
+	return fs_ids_to_host(tree->config.ids, &uid, &gid);
+}
+
+/* What a change of owner takes away, as a host's kernel would have it. */
+static uint32_t without_setid(uint32_t mode)
+{
+	if (S_ISDIR(mode))
+		return mode;
+	return mode & ~(uint32_t)(mode & S_IXGRP ? S_ISUID | S_ISGID : S_ISUID);
+}
+
+int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in)
+{
+	struct fs_owner owner;
+	struct statx stx;
+	int r;
+
+	if (!(in->valid & (FATTR_UID | FATTR_GID | FATTR_MODE)))
+		return 0;
+	r = fs_stat_at(node->fd, "", &stx);
+	if (r < 0)
+		return r;
+	fs_owner_show(node->tree, node->fd, &stx);
+	owner = (struct fs_owner){
+		.mode = stx.stx_mode,
+		.major = stx.stx_rdev_major,
+		.minor = stx.stx_rdev_minor,
+	};
+	fs_owner_ids(node->tree, &stx, &owner.uid, &owner.gid);
+	if (in->valid & (FATTR_UID | FATTR_GID)) {
+		owner.uid = in->valid & FATTR_UID ? in->uid : owner.uid;
+		owner.gid = in->valid & FATTR_GID ? in->gid : owner.gid;
+		owner.mode = without_setid(owner.mode);
+		r = check_ids(node->tree, in->valid & FATTR_UID ? in->uid : 0,
+			in->valid & FATTR_GID ? in->gid : 0);
+	}
+	if (in->valid & FATTR_MODE)
+		owner.mode = (owner.mode & S_IFMT) | (in->mode & 07777);
+	return r < 0 ? r : fs_owner_keep(node->tree, node->fd, &owner);
+}
+
+/* An fd (owned) of what was made: a directory, or a regular file for whatever else it may be. */
+static int make(int dirfd, const char *name, mode_t mode)
+{
+	if (!S_ISDIR(mode))
+		return fs_open_beneath(dirfd, name, O_RDWR | O_CREAT | O_EXCL,
+			fs_owner_host_mode(mode));
+	if (mkdirat(dirfd, name, fs_owner_host_mode(mode)) < 0)
+		return -errno;
+	return fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+}
+
+int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t mode, dev_t rdev,
+	struct fs_owner *owner)
+{
+	*owner = (struct fs_owner){
+		.uid = slot->header.uid,
+		.gid = slot->header.gid,
+		.mode = (mode & S_IFMT ? mode : mode | S_IFREG) & (S_IFMT | 07777),
+		.major = major(rdev),
+		.minor = minor(rdev),
+	};
+	return check_ids(tree, owner->uid, owner->gid);
+}
+
+int fs_kept_make(struct fs_slot *slot, const struct fs_node *parent, const char *name, mode_t mode,
+	dev_t rdev, int *made)
+{
+	CLEANUP_FD int fd = -1;
+	struct fs_owner owner;
+	int r = fs_kept_owner(slot, parent->tree, mode, rdev, &owner);
+
+	if (r < 0)
+		return r;
+	fd = make(parent->fd, name, owner.mode);
+	if (fd < 0)
+		return fd;
+	r = fs_owner_keep_new(parent->tree, parent->fd, fd, &owner);
+	if (r < 0) {
+		unlinkat(parent->fd, name, S_ISDIR(mode) ? AT_REMOVEDIR : 0);
+		return r;
+	}
+	if (made)
+		*made = fd_steal(&fd);
+	return 0;
+}

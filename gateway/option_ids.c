@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * --translate-uid, --translate-gid, --uid-map, --gid-map: each may be given again and again.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/option.h"
+#include "vhostuser/checked.h"
+
+/* Reads `n` numbers of 32 bits with `separator` between; *end is what follows. */
+static int parse_numbers(
+	const char *text, char separator, uint32_t *numbers, size_t n, const char **end)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned long long number;
+		char *after;
+
+		if (i > 0 && *text++ != separator)
+			return -EINVAL;
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		errno = 0;
+		number = strtoull(text, &after, 10);
+		if (errno || number > UINT32_MAX)
+			return -EINVAL;
+		numbers[i] = (uint32_t)number;
+		text = after;
+	}
+	*end = text;
+	return 0;
+}
+
+int gw_set_translation(
+	const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	static const struct {
+		const char *name;
+		enum fs_idmap_kind kind;
+	} kinds[] = {
+		{"guest:", FS_IDMAP_GUEST},
+		{"host:", FS_IDMAP_HOST},
+		{"squash-guest:", FS_IDMAP_SQUASH_GUEST},
+		{"squash-host:", FS_IDMAP_SQUASH_HOST},
+		{"forbid-guest:", FS_IDMAP_FORBID_GUEST},
+		{"map:", FS_IDMAP_MAP},
+	};
+	struct fs_idmap *map = (struct fs_idmap *)((char *)options + option->offset);
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		bool forbids = kinds[i].kind == FS_IDMAP_FORBID_GUEST;
+		size_t len = strlen(kinds[i].name);
+		uint32_t n[3] = {0};
+		const char *end;
+
+		if (strncmp(value, kinds[i].name, len) != 0)
+			continue;
+		if (parse_numbers(value + len, ':', n, forbids ? 2 : 3, &end) || *end)
+			return -EINVAL;
+		return forbids ? fs_idmap_add(map, kinds[i].kind, n[0], 0, n[1])
+			       : fs_idmap_add(map, kinds[i].kind, n[0], n[1], n[2]);
+	}
+	return -EINVAL;
+}
+
+/* ":inside:outside:count:"; like virtiofsd, whatever stands first is what stands between. */
+int gw_set_namespace_map(
+	const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	struct gw_idmap *map = (struct gw_idmap *)((char *)options + option->offset);
+	char separator = *value;
+	uint32_t n[3];
+	const char *end;
+
+	if (!separator || (separator >= '0' && separator <= '9') ||
+		parse_numbers(value + 1, separator, n, 3, &end) || end[0] != separator || end[1])
+		return -EINVAL;
+	if (n[2] == 0 || n[2] > UINT32_MAX - n[0] || n[2] > UINT32_MAX - n[1])
+		return -EINVAL;
+	if (map->n == ARRAY_SIZE(map->ranges))
+		return -E2BIG;
+	map->ranges[map->n++] = (struct gw_idrange){n[0], n[1], n[2]};
+	return 0;
+}
