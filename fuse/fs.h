@@ -19,8 +19,12 @@ enum fs_cache { FS_CACHE_NEVER, FS_CACHE_METADATA, FS_CACHE_AUTO, FS_CACHE_ALWAY
 /* Which files guests are told to map: none, those of at least dax_threshold bytes, all regular. */
 enum fs_dax { FS_DAX_NEVER, FS_DAX_INODE, FS_DAX_ALWAYS };
 
+/* What a guest must be asked for: never offered, used where it can, insisted on. */
+enum fs_offer { FS_OFFER_NEVER, FS_OFFER_AUTO, FS_OFFER_ALWAYS };
+
 struct dax_view;
 struct dax_window;
+struct fs_xattrmap;
 
 /* A piece of work for another thread: run(work) exactly once. Memory stays the fs's own. */
 struct fs_work {
@@ -35,9 +39,13 @@ struct fs_config {
 	bool readonly;         /* every change is EROFS */
 	unsigned int fd_limit; /* fds that this fs may hold open for the guest, all told */
 	enum fs_dax dax;
-	uint64_t dax_threshold;    /* bytes */
-	struct dax_window *window; /* borrowed; NULL: no DAX */
-	struct dax_view *view;     /* borrowed; NULL: no DAX */
+	uint64_t dax_threshold;             /* bytes */
+	struct dax_window *window;          /* borrowed; NULL: no DAX */
+	struct dax_view *view;              /* borrowed; NULL: no DAX */
+	bool xattr;                         /* extended attributes are served */
+	const struct fs_xattrmap *xattrmap; /* borrowed; NULL: names pass as they are */
+	enum fs_offer posix_acl;            /* but for NEVER, `xattr` is true */
+	enum fs_offer security_label;       /* the same */
 	/* Runs `work` soon on a thread that may block. Never fails, never runs it in place. */
 	void (*defer)(void *ctx, struct fs_work *work);
 	void *ctx;

@@ -33,6 +33,10 @@ struct gw_options {
 	const char *tag; /* NULL: none */
 	enum fs_cache cache;
 	bool readonly;
+	bool xattr;           /* also when one of the next three is given */
+	const char *xattrmap; /* rules that make sense; NULL: none */
+	enum fs_offer posix_acl;
+	enum fs_offer security_label;
 	enum gw_sandbox sandbox;
 	enum fs_dax dax;
 	uint64_t dax_threshold;            /* bytes */
