@@ -160,7 +160,7 @@ int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied)
 		break;
 	case FS_TAIL_XATTR:
 		most += XATTR_NAME_MAX + 1;
-		break;
+		return len > most ? -ERANGE : 0;
 	case FS_TAIL_SETXATTR:
 		most = sizeof(struct fuse_setxattr_in) + XATTR_NAME_MAX + 1 + XATTR_SIZE_MAX;
 		return len > most ? -E2BIG : 0;
@@ -242,7 +242,7 @@ static int check_xattr(const char **pos, const char *end)
 	const char *nul = memchr(*pos, '\0', (size_t)(end - *pos));
 
 	if (!nul || nul == *pos)
-		return nul || end - *pos <= XATTR_NAME_MAX ? -EINVAL : -ERANGE;
+		return -EINVAL;
 	if (nul - *pos > XATTR_NAME_MAX)
 		return -ERANGE;
 	*pos = nul + 1;
