@@ -47,8 +47,8 @@ struct field {
 	size_t len;
 };
 
-/* Says what is wrong at `where`; characters are counted from 1. Returns -EINVAL. */
-__attribute__((format(printf, 3, 4))) static int wrong(
+/* Says what is wrong at `where`; characters are counted from 1. */
+__attribute__((format(printf, 3, 4))) static void complain(
 	const struct parser *p, const char *where, const char *format, ...)
 {
 	int n = snprintf(
@@ -59,8 +59,10 @@ __attribute__((format(printf, 3, 4))) static int wrong(
 	if (n >= 0 && (size_t)n < p->size)
 		(void)vsnprintf(p->why + n, p->size - (size_t)n, format, ap);
 	va_end(ap);
-	return -EINVAL;
 }
+
+/* A macro, for compilers that must see that no caller goes on. */
+#define WRONG(p, where, ...) (complain((p), (where), __VA_ARGS__), -EINVAL)
 
 static void skip_space(struct parser *p)
 {
@@ -73,11 +75,12 @@ static int take_field(struct parser *p, const char *what, struct field *field)
 {
 	const char *end = strchr(p->at, p->separator);
 
+	*field = (struct field){p->at, 0};
 	if (!end)
-		return wrong(p, p->at, "the rule's %s does not end with '%c'", what, p->separator);
-	*field = (struct field){p->at, (size_t)(end - p->at)};
+		return WRONG(p, p->at, "the rule's %s does not end with '%c'", what, p->separator);
+	field->len = (size_t)(end - p->at);
 	if (field->len > XATTR_NAME_MAX)
-		return wrong(p, p->at, "the rule's %s is longer than %d characters", what,
+		return WRONG(p, p->at, "the rule's %s is longer than %d characters", what,
 			XATTR_NAME_MAX);
 	p->at = end + 1;
 	return 0;
@@ -102,7 +105,7 @@ static int take_scope(struct parser *p, unsigned int *scope)
 	else if (is_word(&field, "all"))
 		*scope = SCOPE_ALL;
 	else
-		return wrong(p, field.text, "'%.*s' is no scope: it is client, server or all",
+		return WRONG(p, field.text, "'%.*s' is no scope: it is client, server or all",
 			(int)field.len, field.text);
 	return 0;
 }
@@ -164,7 +167,7 @@ static int take_map(struct parser *p, struct fs_xattrmap *map)
 		return r;
 	skip_space(p);
 	if (*p->at)
-		return wrong(p, p->at, "nothing may follow a map rule");
+		return WRONG(p, p->at, "nothing may follow a map rule");
 	return add_map(map, key, prepend);
 }
 
@@ -189,7 +192,7 @@ static int take_rule(struct parser *p, struct fs_xattrmap *map)
 	for (type = 0; type < ARRAY_SIZE(types) && !is_word(&word, types[type]);)
 		type++;
 	if (type == ARRAY_SIZE(types))
-		return wrong(p, word.text,
+		return WRONG(p, word.text,
 			"'%.*s' is no type: it is prefix, ok, bad, unsupported or map",
 			(int)word.len, word.text);
 	r = take_scope(p, &scope);
@@ -207,7 +210,7 @@ int fs_xattrmap_new(const char *rules, struct fs_xattrmap **out, char *why, size
 	for (skip_space(&p); r == 0 && *p.at; skip_space(&p))
 		r = take_rule(&p, map);
 	if (r == 0 && map->n == 0)
-		r = wrong(&p, p.at, "there is no rule");
+		r = WRONG(&p, p.at, "there is no rule");
 	if (r == -ENOMEM)
 		snprintf(why, size, "no memory for the rules");
 	if (r < 0) {
