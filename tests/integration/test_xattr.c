@@ -23,6 +23,9 @@
 
 static struct it_options with_xattr = EXTRA("--xattr");
 static struct it_options with_map = EXTRA("--xattrmap", ":map:trusted.:user.v.:");
+/* Not all of security.*: the peer does not start when its own capabilities are denied. */
+#define RULES ":unsupported:all:a.:a.: :bad:all:security.x:security.x: /ok/all///"
+static struct it_options with_rules = EXTRA("--xattrmap", RULES);
 static struct it_options with_acl = EXTRA("--posix-acl");
 static struct it_options with_label =
 	EXTRA("--security-label", "--xattrmap=:map:security.selinux:user.v.:");
@@ -36,6 +39,7 @@ static void spell_for_peer(void)
 {
 	static const char *const xattr[] = { "-o", "xattr", NULL };
 	static const char *const map[] = { "-o", "xattrmap=:map:trusted.:user.v.:", NULL };
+	static const char *const rules[] = { "-o", "xattrmap=" RULES, NULL };
 	static const char *const acl[] = { "-o", "xattr,posix_acl", NULL };
 	static const char *const label[] = { "-o",
 		"xattr,security_label,xattrmap=:map:security.selinux:user.v.:", NULL };
@@ -43,6 +47,7 @@ static void spell_for_peer(void)
 	with_xattr.be.extra = xattr;
 	with_queues.be.extra = xattr;
 	with_map.be.extra = map;
+	with_rules.be.extra = rules;
 	with_acl.be.extra = acl;
 	with_label.be.extra = label;
 }
@@ -221,6 +226,24 @@ static void names_are_mapped(void **state)
 	assert_int_equal(getxattr(it->be.share, "user.v.trusted.x", value, sizeof(value)), -1);
 }
 
+static void rules_deny_and_hide(void **state)
+{
+	struct it *it = *state;
+	char value[100];
+
+	needs(it, "user.x");
+	assert_int_equal(set(it, it->q, ROOT, "a.x", "1", 1), -EOPNOTSUPP);
+	assert_int_equal(get(it->q, ROOT, "a.x", value, sizeof(value)), -EOPNOTSUPP);
+	assert_int_equal(remove_one(it->q, ROOT, "a.x"), -EOPNOTSUPP);
+	assert_int_equal(set(it, it->q, ROOT, "security.x", "1", 1), -EPERM);
+	assert_int_equal(get(it->q, ROOT, "security.x", value, sizeof(value)), -ENODATA);
+	assert_int_equal(remove_one(it->q, ROOT, "security.x"), -EPERM);
+	assert_int_equal(set(it, it->q, ROOT, "user.x", "1", 1), 0);
+	assert_true(is_listed(it->q, ROOT, "user.x"));
+	if (setxattr(it->be.share, "security.x", "1", 1, 0) == 0)
+		assert_false(is_listed(it->q, ROOT, "security.x"));
+}
+
 struct acl {
 	struct posix_acl_xattr_header header;
 	struct posix_acl_xattr_entry entries[5];
@@ -349,6 +372,7 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(attributes_on_every_queue, with_queues),
 	IT_TEST(none_without_the_option),
 	IT_TEST_WITH(names_are_mapped, with_map),
+	IT_TEST_WITH(rules_deny_and_hide, with_rules),
 	IT_TEST_WITH(acls_are_inherited, with_acl),
 	IT_TEST_WITH(labels_come_with_new_files, with_label),
 	IT_TEST_WITH(bad_labels_make_nothing, with_label),
