@@ -123,10 +123,6 @@ test_map()
 		not getfattr -n security.capability m'
 	check "xattrmap: on the host, too" \
 		test -z "$(host_value m user.virtiofs.security.capability)"
-	if ! guest b 'grep -q overlay /proc/filesystems'; then
-		skip "xattrmap: overlayfs" "no such module: fetched before it was asked for"
-		return
-	fi
 	check "xattrmap: an overlayfs with its upper layer on the share" guest b '
 		mkdir -p /tmp/low/dir/old /mnt/upper /mnt/work /tmp/merged; cd /tmp/low
 		echo low >f; echo low >gone; echo low >dir/x; chown 1234:5678 f; chmod 640 f
