@@ -39,13 +39,15 @@ struct fs_config {
 	bool readonly;         /* every change is EROFS */
 	unsigned int fd_limit; /* fds that this fs may hold open for the guest, all told */
 	enum fs_dax dax;
-	uint64_t dax_threshold;             /* bytes */
-	struct dax_window *window;          /* borrowed; NULL: no DAX */
-	struct dax_view *view;              /* borrowed; NULL: no DAX */
+	uint64_t dax_threshold;    /* bytes */
+	struct dax_window *window; /* borrowed; NULL: no DAX */
+	struct dax_view *view;     /* borrowed; NULL: no DAX */
+
 	bool xattr;                         /* extended attributes are served */
 	const struct fs_xattrmap *xattrmap; /* borrowed; NULL: names pass as they are */
 	enum fs_offer posix_acl;            /* but for NEVER, `xattr` is true */
 	enum fs_offer security_label;       /* the same */
+
 	/* Runs `work` soon on a thread that may block. Never fails, never runs it in place. */
 	void (*defer)(void *ctx, struct fs_work *work);
 	void *ctx;

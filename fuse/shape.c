@@ -12,11 +12,11 @@
 #include "fuse/slot.h"
 #include "vhostuser/checked.h"
 
-#define SILENT  FS_SHAPE_SILENT
-#define DEFER   FS_SHAPE_DEFER
-#define READS   FS_SHAPE_READS
-#define LISTS   FS_SHAPE_LISTS
-#define EXTENDS FS_SHAPE_EXTENDS
+#define SILENT FS_SHAPE_SILENT
+#define DEFER  FS_SHAPE_DEFER
+#define READS  FS_SHAPE_READS
+#define LISTS  FS_SHAPE_LISTS
+#define EXT    FS_SHAPE_EXT
 
 /* INIT begins with major and minor, whatever its version: 8 bytes. */
 /* clang-format off */
@@ -33,9 +33,9 @@
 	X(GETATTR,         IN(getattr),         0, NONE,    OUT(attr),              0) \
 	X(SETATTR,         IN(setattr),         0, NONE,    OUT(attr),              0) \
 	X(READLINK,        0,                   0, NONE,    0,                      0) \
-	X(SYMLINK,         0,                   1, TARGET,  OUT(entry),             EXTENDS) \
-	X(MKNOD,           IN(mknod),           1, NONE,    OUT(entry),             EXTENDS) \
-	X(MKDIR,           IN(mkdir),           1, NONE,    OUT(entry),             EXTENDS) \
+	X(SYMLINK,         0,                   1, TARGET,  OUT(entry),             EXT) \
+	X(MKNOD,           IN(mknod),           1, NONE,    OUT(entry),             EXT) \
+	X(MKDIR,           IN(mkdir),           1, NONE,    OUT(entry),             EXT) \
 	X(UNLINK,          0,                   1, NONE,    0,                      0) \
 	X(RMDIR,           0,                   1, NONE,    0,                      0) \
 	X(RENAME,          IN(rename),          2, NONE,    0,                      0) \
@@ -46,7 +46,7 @@
 	X(STATFS,          0,                   0, NONE,    OUT(statfs),            0) \
 	X(RELEASE,         IN(release),         0, NONE,    0,                      0) \
 	X(FSYNC,           IN(fsync),           0, NONE,    0,                      DEFER) \
-	X(SETXATTR,        SETXATTR_IN,         0, SETXATTR, 0,                     0) \
+	X(SETXATTR,        SETXATTR_IN,         0, VALUE,   0,                      0) \
 	X(GETXATTR,        IN(getxattr),        0, XATTR,   0,                      0) \
 	X(LISTXATTR,       IN(getxattr),        0, NONE,    0,                      0) \
 	X(REMOVEXATTR,     0,                   0, XATTR,   0,                      0) \
@@ -57,7 +57,7 @@
 	X(RELEASEDIR,      IN(release),         0, NONE,    0,                      0) \
 	X(FSYNCDIR,        IN(fsync),           0, NONE,    0,                      DEFER) \
 	X(ACCESS,          IN(access),          0, NONE,    0,                      0) \
-	X(CREATE,          IN(create),          1, NONE,    OUT(entry) + OUT(open), EXTENDS) \
+	X(CREATE,          IN(create),          1, NONE,    OUT(entry) + OUT(open), EXT) \
 	X(INTERRUPT,       IN(interrupt),       0, NONE,    0,                      SILENT) \
 	X(DESTROY,         0,                   0, NONE,    0,                      0) \
 	X(BATCH_FORGET,    IN(batch_forget),    0, FORGETS, 0,                      SILENT) \
@@ -140,7 +140,7 @@ int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied)
 	size_t most = shape->args + (size_t)shape->names * PATH_MAX;
 	bool named = shape->names > 0;
 
-	if (shape->flags & FS_SHAPE_EXTENDS)
+	if (shape->flags & FS_SHAPE_EXT)
 		most += FS_EXT_MAX;
 
 	*copied = len;
@@ -161,7 +161,7 @@ int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied)
 	case FS_TAIL_XATTR:
 		most += XATTR_NAME_MAX + 1;
 		return len > most ? -ERANGE : 0;
-	case FS_TAIL_SETXATTR:
+	case FS_TAIL_VALUE:
 		most = sizeof(struct fuse_setxattr_in) + XATTR_NAME_MAX + 1 + XATTR_SIZE_MAX;
 		return len > most ? -E2BIG : 0;
 	case FS_TAIL_DATA:
@@ -308,7 +308,7 @@ int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len, u
 	case FS_TAIL_XATTR:
 		r = check_xattr(&pos, end);
 		break;
-	case FS_TAIL_SETXATTR:
+	case FS_TAIL_VALUE:
 		return check_setxattr(args, pos, end, agreed);
 	case FS_TAIL_DATA:
 		return check_data(args, (size_t)(end - pos));
@@ -317,7 +317,7 @@ int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len, u
 	}
 	if (r < 0)
 		return r;
-	if (shape->flags & FS_SHAPE_EXTENDS)
+	if (shape->flags & FS_SHAPE_EXT)
 		return check_extensions(pos, end, agreed);
 	return pos == end ? 0 : -EINVAL;
 }

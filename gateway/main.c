@@ -50,8 +50,9 @@ static bool comes_to_rest(const struct fs *fs)
 /* What the process holds while it serves. */
 struct service {
 	struct gw_pool *pool;
-	struct gw_window *window;     /* NULL: no DAX */
-	struct gw_view *view;         /* the same */
+	struct gw_window *window; /* NULL: no DAX */
+	struct gw_view *view;     /* the same */
+
 	struct fs_xattrmap *xattrmap; /* NULL: none */
 	struct fs *fs;
 };
