@@ -32,7 +32,8 @@ struct caps {
 /* Each thread's own; read from the kernel when it first switches. */
 static _Thread_local struct {
 	bool known;
-	bool stuck; /* could not switch back */
+	bool stuck;   /* could not switch back */
+	bool lowered; /* capabilities are, and no change of uid will raise them */
 	uid_t uid;
 	gid_t gid;
 	struct caps caps;
@@ -101,9 +102,11 @@ static int come_back(void)
 
 	if (r == 0)
 		r = set_egid(self.gid);
-	if (r == 0 && self.caps.effective != self.caps.permitted)
+	if (r == 0 && (self.lowered || self.caps.effective != self.caps.permitted))
 		r = caps_set(&self.caps, self.caps.effective);
 	self.stuck = r < 0;
+	if (r == 0)
+		self.lowered = false;
 	if (r < 0)
 		log_error("credentials", "a thread cannot take its own back: errno %d", -r);
 	return r;
@@ -143,6 +146,32 @@ int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cr
 		r = -EPERM;
 	}
 	return r;
+}
+
+int fs_cred_enter_group(const struct fs_tree *tree, gid_t gid, struct fs_cred *cred)
+{
+	uid_t none = (uid_t)-1;
+	int r;
+
+	cred->switched = false;
+	r = fs_ids_to_host(tree->config.ids, &none, &gid);
+	if (r < 0 || !tree->can_switch)
+		return r;
+	r = learn();
+	if (r < 0 || (self.stuck && come_back() < 0))
+		return -EIO;
+	gid = tree->config.one_gid ? self.gid : gid;
+	if (gid == (gid_t)-1)
+		return -EINVAL;
+
+	cred->switched = true;
+	self.lowered = true;
+	r = set_egid(gid);
+	if (r == 0)
+		r = caps_set(&self.caps, self.caps.effective & ~CAP_BIT(CAP_FSETID));
+	if (r < 0)
+		fs_cred_leave(cred);
+	return r == -EINVAL ? -EPERM : r;
 }
 
 void fs_cred_leave(struct fs_cred *cred)

@@ -37,6 +37,12 @@ bool fs_cred_usable(void);
 int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cred *cred);
 
 /*
+ * Takes on the group alone, and gives up the right to keep setgid bits: so that a changed ACL costs
+ * a file of another group that bit. Otherwise as fs_cred_enter().
+ */
+int fs_cred_enter_group(const struct fs_tree *tree, gid_t gid, struct fs_cred *cred);
+
+/*
  * Takes the gateway's credentials again. If the kernel refuses (out of memory), the thread stays
  * with the guest's, which are never more than its own: it is tried again before the next switch,
  * and until it works nothing is created on this thread.

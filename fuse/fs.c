@@ -181,7 +181,8 @@ static int receive_args(struct fs_slot *slot, const struct fs_shape *shape, stru
 	memcpy(slot->copy, &slot->header, sizeof(slot->header));
 	if (vu_iov_read(req, slot->copy + sizeof(slot->header), copied) != copied)
 		return -EINVAL;
-	r = fs_shape_check(shape, fs_slot_args(slot), len);
+	r = fs_shape_check(
+		shape, fs_slot_args(slot), len, slot->session ? slot->session->init_flags : 0);
 	if (r < 0)
 		return r;
 	if (shape->tail == FS_TAIL_DATA) {
@@ -296,7 +297,6 @@ static void route(struct fs_slot *slot, const struct fs_shape *shape)
 		fs_init_run(slot);
 		return;
 	}
-	slot->session = fs_current(slot->fs);
 	if (!slot->session)
 		answer_error(slot, shape, -EIO);
 	else if (slot->header.opcode == FUSE_DESTROY)
@@ -346,6 +346,9 @@ void fs_submit(struct fs *fs, struct fs_io *io)
 	}
 	slot->io = io;
 	slot->header = header;
+	/* What a request looks like may have been agreed on. */
+	if (header.opcode != FUSE_INIT)
+		slot->session = fs_current(fs);
 	shape = fs_shape_find(header.opcode);
 	r = check_header(slot, shape);
 	if (r == 0)

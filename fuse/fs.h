@@ -20,6 +20,9 @@ enum fs_cache { FS_CACHE_NEVER, FS_CACHE_METADATA, FS_CACHE_AUTO, FS_CACHE_ALWAY
 /* Which files guests are told to map: none, those of at least dax_threshold bytes, all regular. */
 enum fs_dax { FS_DAX_NEVER, FS_DAX_INODE, FS_DAX_ALWAYS };
 
+/* What a guest must be asked for: never offered, used where it can, insisted on. */
+enum fs_offer { FS_OFFER_NEVER, FS_OFFER_AUTO, FS_OFFER_ALWAYS };
+
 /* Whether inodes are kept by file handles, so that they need no fd: where it works; never; or else
  * not at all. */
 enum fs_handle_use { FS_HANDLES_PREFER, FS_HANDLES_NEVER, FS_HANDLES_MANDATORY };
@@ -27,6 +30,7 @@ enum fs_handle_use { FS_HANDLES_PREFER, FS_HANDLES_NEVER, FS_HANDLES_MANDATORY }
 struct dax_view;
 struct dax_window;
 struct fs_ids;
+struct fs_xattrmap;
 
 /* A piece of work for another thread: run(work) exactly once. Memory stays the fs's own. */
 struct fs_work {
@@ -62,6 +66,12 @@ struct fs_config {
 	uint64_t dax_threshold;    /* bytes */
 	struct dax_window *window; /* borrowed; NULL: no DAX */
 	struct dax_view *view;     /* borrowed; NULL: no DAX */
+
+	bool xattr;                         /* extended attributes are served */
+	const struct fs_xattrmap *xattrmap; /* borrowed; NULL: names pass as they are */
+	enum fs_offer posix_acl;            /* but for NEVER, `xattr` is true */
+	enum fs_offer security_label;       /* the same */
+
 	/* Runs `work` soon on a thread that may block. Never fails, never runs it in place. */
 	void (*defer)(void *ctx, struct fs_work *work);
 	void *ctx;

@@ -59,6 +59,19 @@ static bool with_flock(const struct fs_config *config)
 	return config->flock;
 }
 
+/* Together or not at all. */
+#define ACL_FLAGS (FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_SETXATTR_EXT)
+
+static bool with_posix_acl(const struct fs_config *config)
+{
+	return config->posix_acl != FS_OFFER_NEVER;
+}
+
+static bool with_security_label(const struct fs_config *config)
+{
+	return config->security_label != FS_OFFER_NEVER;
+}
+
 /*
  * The flags that we carry, each only when the guest offers it. One that is not here is not agreed
  * on: there is no write-back cache, no setuid-killing on our side, no
@@ -82,6 +95,10 @@ static const struct init_flag {
 	{FUSE_FLOCK_LOCKS, with_flock},
 	{FUSE_MAP_ALIGNMENT, fs_dax_usable},
 	{FUSE_HAS_INODE_DAX, fs_dax_usable},
+	{FUSE_POSIX_ACL, with_posix_acl},
+	{FUSE_DONT_MASK, with_posix_acl},    /* a default ACL replaces the umask: place.h */
+	{FUSE_SETXATTR_EXT, with_posix_acl}, /* a changed ACL may cost the setgid bit */
+	{FUSE_SECURITY_CTX, with_security_label},
 };
 
 uint64_t fs_init_agree(const struct fs_config *config, uint64_t offered)
@@ -91,7 +108,24 @@ uint64_t fs_init_agree(const struct fs_config *config, uint64_t offered)
 	for (size_t i = 0; i < ARRAY_SIZE(init_flags); i++)
 		if (!init_flags[i].when || init_flags[i].when(config))
 			agreed |= init_flags[i].flag & offered;
+	if ((agreed & ACL_FLAGS) != ACL_FLAGS)
+		agreed &= ~(uint64_t)ACL_FLAGS;
 	return agreed;
+}
+
+/* What is insisted on, and the guest does not have. */
+static int check_insisted(const struct fs_config *config, uint64_t agreed)
+{
+	const char *lacks = NULL;
+
+	if (config->posix_acl == FS_OFFER_ALWAYS && !(agreed & FUSE_POSIX_ACL))
+		lacks = "ACLs (--posix-acl)";
+	else if (config->security_label == FS_OFFER_ALWAYS && !(agreed & FUSE_SECURITY_CTX))
+		lacks = "security labels (--security-label)";
+	if (!lacks)
+		return 0;
+	log_guest("fuse", "a guest is refused, since its kernel does not know %s", lacks);
+	return -EPROTO;
 }
 
 static uint64_t offered_flags(const struct fuse_init_in *in)
@@ -195,7 +229,9 @@ static int start(struct fs_slot *slot, uint64_t epoch, const struct fuse_init_in
 	struct fs_session *session;
 	int r;
 
-	r = fs_session_new(fs, epoch, &session);
+	r = check_insisted(&fs->config, agreed);
+	if (r == 0)
+		r = fs_session_new(fs, epoch, &session);
 	if (r < 0)
 		return r;
 	slot->session = session;

@@ -161,6 +161,12 @@ void fs_op_setlk(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi, s
 	int sleep);
 void fs_op_flock(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi, int operation);
 
+/* op_xattr.c */
+void fs_op_setxattr(struct fs_slot *slot);
+void fs_op_getxattr(fuse_req_t req, fuse_ino_t nodeid, const char *name, size_t asked);
+void fs_op_listxattr(fuse_req_t req, fuse_ino_t nodeid, size_t asked);
+void fs_op_removexattr(fuse_req_t req, fuse_ino_t nodeid, const char *name);
+
 /* op_misc.c */
 void fs_op_statfs(fuse_req_t req, fuse_ino_t nodeid);
 void fs_op_access(fuse_req_t req, fuse_ino_t nodeid, int mask);

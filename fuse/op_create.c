@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * MKNOD, MKDIR, SYMLINK, LINK, CREATE: new names. Files are created as the guest's caller, with
- * the mode it sent: the guest's kernel has applied the umask.
+ * the mode it sent: the guest's kernel has applied the umask, or sends it, where ACLs are agreed on
+ * (FUSE_DONT_MASK), for the host's kernel to apply unless there is a default ACL.
  */
 #include "fuse/op.h"
 
@@ -12,7 +13,9 @@
 #include <unistd.h>
 
 #include "fuse/cred.h"
+#include "fuse/place.h"
 #include "fuse/walk.h"
+#include "fuse/xattr.h"
 #include "vhostuser/fd.h"
 
 /* What is to be made: S_IFDIR and S_IFLNK beside mknod's own types. */
@@ -20,8 +23,67 @@ struct making {
 	const char *name;
 	mode_t mode;
 	dev_t rdev;
+	mode_t umask;
 	const char *target;
 };
+
+/* The guest's caller, for the one call that makes a file. */
+struct caller {
+	struct fs_cred cred;
+	bool masked;
+	mode_t umask; /* the former one */
+};
+
+static int caller_enter(
+	const struct fs_slot *slot, const struct fs_tree *tree, mode_t mask, struct caller *caller)
+{
+	int r = 0;
+
+	caller->masked = slot->session->init_flags & FUSE_DONT_MASK;
+	if (caller->masked)
+		r = fs_place_take(tree);
+	if (r == 0)
+		r = fs_cred_enter(tree, slot->header.uid, slot->header.gid, &caller->cred);
+	if (r == 0 && caller->masked)
+		caller->umask = fs_place_umask(mask & 0777);
+	return r;
+}
+
+static void caller_leave(struct caller *caller)
+{
+	if (caller->masked)
+		(void)fs_place_umask(caller->umask);
+	fs_cred_leave(&caller->cred);
+}
+
+/* The same for a file whose mode we keep: no default ACL is asked. */
+static mode_t kept_mode(const struct fs_slot *slot, mode_t mode, mode_t umask)
+{
+	return slot->session->init_flags & FUSE_DONT_MASK ? mode & ~(umask & 0777) : mode;
+}
+
+/* Labels what was just made as parent/name and is open as `fd`; without them it must not stay. */
+static int label(const struct fs_slot *slot, const struct fs_node *parent, const char *name, int fd)
+{
+	struct statx made, there;
+	int r = fs_labels_set(slot, parent->tree, fd);
+
+	/* Unless the host has put something else in its place. */
+	if (r < 0 && fs_stat_at(fd, "", &made) == 0 && fs_stat_at(parent->fd, name, &there) == 0 &&
+		made.stx_ino == there.stx_ino && fs_stat_dev(&made) == fs_stat_dev(&there))
+		(void)unlinkat(parent->fd, name, S_ISDIR(made.stx_mode) ? AT_REMOVEDIR : 0);
+	return r;
+}
+
+static int label_by_name(const struct fs_slot *slot, const struct fs_node *parent, const char *name)
+{
+	CLEANUP_FD int fd = -1;
+
+	if (!fs_labels_any(slot))
+		return 0;
+	fd = fs_open_beneath(parent->fd, name, O_PATH, 0);
+	return fd < 0 ? fd : label(slot, parent, name, fd);
+}
 
 /* The kernel's "new" encoding of device numbers: what FUSE carries. */
 static dev_t decode_dev(uint32_t dev)
@@ -46,7 +108,7 @@ static int make(
 	struct fs_slot *slot, uint64_t dir, const struct making *what, struct fuse_entry_out *out)
 {
 	CLEANUP_NODE struct fs_node parent = {0};
-	struct fs_cred cred;
+	struct caller caller;
 	int r = fs_may_change(slot);
 
 	if (r == 0)
@@ -54,14 +116,17 @@ static int make(
 	if (r < 0)
 		return r;
 	if (parent.tree->config.owner_xattr && !S_ISLNK(what->mode)) {
-		r = fs_kept_make(slot, &parent, what->name, what->mode, what->rdev, NULL);
+		r = fs_kept_make(slot, &parent, what->name,
+			kept_mode(slot, what->mode, what->umask), what->rdev, NULL);
 	} else {
-		r = fs_cred_enter(parent.tree, slot->header.uid, slot->header.gid, &cred);
+		r = caller_enter(slot, parent.tree, what->umask, &caller);
 		if (r < 0)
 			return r;
 		r = make_one(parent.fd, what);
-		fs_cred_leave(&cred);
+		caller_leave(&caller);
 	}
+	if (r == 0)
+		r = label_by_name(slot, &parent, what->name);
 	return r < 0 ? r : fs_entry_look_up(parent.tree, &parent, what->name, out);
 }
 
@@ -77,7 +142,8 @@ void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	const struct fuse_mknod_in *in = fs_slot_args(slot);
-	struct making what = {.name = name, .mode = in->mode, .rdev = decode_dev(in->rdev)};
+	struct making what = {
+		.name = name, .mode = in->mode, .rdev = decode_dev(in->rdev), .umask = in->umask};
 
 	/* These two are not mknod's: the host would refuse them, but make() would not. */
 	if (S_ISDIR(in->mode) || S_ISLNK(in->mode))
@@ -90,7 +156,8 @@ void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	const struct fuse_mkdir_in *in = fs_slot_args(slot);
-	struct making what = {.name = name, .mode = S_IFDIR | (in->mode & 07777)};
+	struct making what = {
+		.name = name, .mode = S_IFDIR | (in->mode & 07777), .umask = in->umask};
 
 	answer_making(slot, &what);
 }
@@ -143,9 +210,11 @@ static int create_kept(struct fs_slot *slot, const struct fs_node *parent, const
 	const struct fuse_create_in *in, int flags)
 {
 	CLEANUP_FD int made = -1;
-	int r = fs_kept_make(
-		slot, parent, name, S_IFREG | (in->mode & 07777), 0, &made);
+	mode_t mode = kept_mode(slot, S_IFREG | (in->mode & 07777), in->umask);
+	int r = fs_kept_make(slot, parent, name, mode, 0, &made);
 
+	if (r == 0)
+		r = label(slot, parent, name, made);
 	return r < 0 ? r : fs_reopen(parent->tree->config.proc_fd, made, flags);
 }
 
@@ -156,17 +225,20 @@ static int create_kept(struct fs_slot *slot, const struct fs_node *parent, const
 static int create_new(struct fs_slot *slot, const struct fs_node *parent, const char *name,
 	const struct fuse_create_in *in, int flags)
 {
-	struct fs_cred cred;
+	struct caller caller;
 	int fd, r;
 
 	if (parent->tree->config.owner_xattr)
 		return create_kept(slot, parent, name, in, flags);
-	r = fs_cred_enter(parent->tree, slot->header.uid, slot->header.gid, &cred);
+	r = caller_enter(slot, parent->tree, in->umask, &caller);
 	if (r < 0)
 		return r;
 	fd = fs_open_beneath(parent->fd, name, flags | O_CREAT | O_EXCL, in->mode & 07777);
-	fs_cred_leave(&cred);
-	return fd;
+	caller_leave(&caller);
+	r = fd < 0 ? 0 : label(slot, parent, name, fd);
+	if (r < 0)
+		fd_close(&fd);
+	return r < 0 ? r : fd;
 }
 
 /* Somebody else made it: opens what is there. Its attributes are those after O_TRUNC. */

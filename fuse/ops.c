@@ -35,6 +35,9 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.fsyncdir = fs_op_fsync,
 	.statfs = fs_op_statfs,
 	.access = fs_op_access,
+	.getxattr = fs_op_getxattr,
+	.listxattr = fs_op_listxattr,
+	.removexattr = fs_op_removexattr,
 	.fallocate = fs_op_fallocate,
 	.lseek = fs_op_lseek,
 	.copy_file_range = fs_op_copy_file_range,
@@ -52,6 +55,7 @@ fs_own_op *fs_own_op_find(uint32_t opcode)
 		{FUSE_SETUPMAPPING, fs_op_setupmapping},
 		{FUSE_REMOVEMAPPING, fs_op_removemapping},
 		{FUSE_SYNCFS, fs_op_syncfs},
+		{FUSE_SETXATTR, fs_op_setxattr},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++)

@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/fuse.h>
+#include <linux/limits.h>
 #include <string.h>
 
+#include "fuse/ext.h"
 #include "fuse/slot.h"
 #include "vhostuser/checked.h"
 
@@ -14,11 +16,15 @@
 #define DEFER  FS_SHAPE_DEFER
 #define READS  FS_SHAPE_READS
 #define LISTS  FS_SHAPE_LISTS
+#define EXT    FS_SHAPE_EXT
 
 /* INIT begins with major and minor, whatever its version: 8 bytes. */
 /* clang-format off */
 #define IN(type)  sizeof(struct fuse_##type##_in)
 #define OUT(type) sizeof(struct fuse_##type##_out)
+
+/* Every form of SETXATTR begins so; FUSE_SETXATTR_EXT, once agreed on, adds to it. */
+#define SETXATTR_IN FUSE_COMPAT_SETXATTR_IN_SIZE
 
 #define CARRIED(X) \
 /*	  opcode           arguments       names tail      least answer            flags */ \
@@ -27,9 +33,9 @@
 	X(GETATTR,         IN(getattr),         0, NONE,    OUT(attr),              0) \
 	X(SETATTR,         IN(setattr),         0, NONE,    OUT(attr),              0) \
 	X(READLINK,        0,                   0, NONE,    0,                      0) \
-	X(SYMLINK,         0,                   1, TARGET,  OUT(entry),             0) \
-	X(MKNOD,           IN(mknod),           1, NONE,    OUT(entry),             0) \
-	X(MKDIR,           IN(mkdir),           1, NONE,    OUT(entry),             0) \
+	X(SYMLINK,         0,                   1, TARGET,  OUT(entry),             EXT) \
+	X(MKNOD,           IN(mknod),           1, NONE,    OUT(entry),             EXT) \
+	X(MKDIR,           IN(mkdir),           1, NONE,    OUT(entry),             EXT) \
 	X(UNLINK,          0,                   1, NONE,    0,                      0) \
 	X(RMDIR,           0,                   1, NONE,    0,                      0) \
 	X(RENAME,          IN(rename),          2, NONE,    0,                      0) \
@@ -40,6 +46,10 @@
 	X(STATFS,          0,                   0, NONE,    OUT(statfs),            0) \
 	X(RELEASE,         IN(release),         0, NONE,    0,                      0) \
 	X(FSYNC,           IN(fsync),           0, NONE,    0,                      DEFER) \
+	X(SETXATTR,        SETXATTR_IN,         0, VALUE,   0,                      0) \
+	X(GETXATTR,        IN(getxattr),        0, XATTR,   0,                      0) \
+	X(LISTXATTR,       IN(getxattr),        0, NONE,    0,                      0) \
+	X(REMOVEXATTR,     0,                   0, XATTR,   0,                      0) \
 	X(FLUSH,           IN(flush),           0, NONE,    0,                      0) \
 	X(INIT,            8,                   0, ANY,     0,                      0) \
 	X(OPENDIR,         IN(open),            0, NONE,    OUT(open),              0) \
@@ -50,7 +60,7 @@
 	X(SETLK,           IN(lk),              0, NONE,    0,                      0) \
 	X(SETLKW,          IN(lk),              0, NONE,    0,                      0) \
 	X(ACCESS,          IN(access),          0, NONE,    0,                      0) \
-	X(CREATE,          IN(create),          1, NONE,    OUT(entry) + OUT(open), 0) \
+	X(CREATE,          IN(create),          1, NONE,    OUT(entry) + OUT(open), EXT) \
 	X(INTERRUPT,       IN(interrupt),       0, NONE,    0,                      SILENT) \
 	X(DESTROY,         0,                   0, NONE,    0,                      0) \
 	X(BATCH_FORGET,    IN(batch_forget),    0, FORGETS, 0,                      SILENT) \
@@ -66,10 +76,6 @@
 
 /* Known and not carried: ENOSYS. A header with an opcode in neither list draws a warning below. */
 #define ABSENT(X)                                                                                  \
-	X(SETXATTR)                                                                                \
-	X(GETXATTR)                                                                                \
-	X(LISTXATTR)                                                                               \
-	X(REMOVEXATTR)                                                                             \
 	X(BMAP)                                                                                    \
 	X(IOCTL)                                                                                   \
 	X(POLL)                                                                                    \
@@ -134,6 +140,9 @@ int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied)
 	size_t most = shape->args + (size_t)shape->names * PATH_MAX;
 	bool named = shape->names > 0;
 
+	if (shape->flags & FS_SHAPE_EXT)
+		most += FS_EXT_MAX;
+
 	*copied = len;
 	if (len < shape->args)
 		return -EINVAL;
@@ -149,6 +158,12 @@ int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied)
 	case FS_TAIL_RANGES:
 		most += FS_RANGES_MAX * sizeof(struct fuse_removemapping_one);
 		break;
+	case FS_TAIL_XATTR:
+		most += XATTR_NAME_MAX + 1;
+		return len > most ? -ERANGE : 0;
+	case FS_TAIL_VALUE:
+		most = sizeof(struct fuse_setxattr_in) + XATTR_NAME_MAX + 1 + XATTR_SIZE_MAX;
+		return len > most ? -E2BIG : 0;
 	case FS_TAIL_DATA:
 		*copied = shape->args;
 		return 0;
@@ -221,7 +236,56 @@ static int check_data(const void *args, size_t tail_len)
 	return in.size <= tail_len ? 0 : -EINVAL;
 }
 
-int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len)
+/* Not the name of a file: it may hold any character, and has its own limit and error. */
+static int check_xattr(const char **pos, const char *end)
+{
+	const char *nul = memchr(*pos, '\0', (size_t)(end - *pos));
+
+	if (!nul || nul == *pos)
+		return -EINVAL;
+	if (nul - *pos > XATTR_NAME_MAX)
+		return -ERANGE;
+	*pos = nul + 1;
+	return 0;
+}
+
+static int check_setxattr(const void *args, const char *pos, const char *end, uint64_t agreed)
+{
+	const size_t more = sizeof(struct fuse_setxattr_in) - SETXATTR_IN;
+	struct fuse_setxattr_in in;
+	int r;
+
+	memcpy(&in, args, SETXATTR_IN);
+	if (agreed & FUSE_SETXATTR_EXT) {
+		if ((size_t)(end - pos) < more)
+			return -EINVAL;
+		pos += more;
+	}
+	r = check_xattr(&pos, end);
+	if (r < 0)
+		return r;
+	if (in.size > XATTR_SIZE_MAX)
+		return -E2BIG;
+	return in.size == (size_t)(end - pos) ? 0 : -EINVAL;
+}
+
+static int check_extensions(const char *pos, const char *end, uint64_t agreed)
+{
+	if (pos == end)
+		return 0;
+	return agreed & FUSE_SECURITY_CTX ? fs_ext_check(pos, (size_t)(end - pos)) : -EINVAL;
+}
+
+const void *fs_shape_extensions(const struct fs_shape *shape, const void *args)
+{
+	const char *pos = (const char *)args + shape->args;
+
+	for (int names = shape->names + (shape->tail == FS_TAIL_TARGET); names > 0; names--)
+		pos += strlen(pos) + 1;
+	return pos;
+}
+
+int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len, uint64_t agreed)
 {
 	const char *pos = (const char *)args + shape->args;
 	const char *end = (const char *)args + len;
@@ -241,6 +305,11 @@ int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len)
 		return check_forgets(args, (size_t)(end - pos));
 	case FS_TAIL_RANGES:
 		return check_ranges(args, (size_t)(end - pos));
+	case FS_TAIL_XATTR:
+		r = check_xattr(&pos, end);
+		break;
+	case FS_TAIL_VALUE:
+		return check_setxattr(args, pos, end, agreed);
 	case FS_TAIL_DATA:
 		return check_data(args, (size_t)(end - pos));
 	case FS_TAIL_ANY:
@@ -248,5 +317,7 @@ int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len)
 	}
 	if (r < 0)
 		return r;
+	if (shape->flags & FS_SHAPE_EXT)
+		return check_extensions(pos, end, agreed);
 	return pos == end ? 0 : -EINVAL;
 }

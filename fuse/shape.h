@@ -18,12 +18,15 @@ enum fs_tail {
 	FS_TAIL_FORGETS, /* BATCH_FORGET's entries, as many as the arguments say */
 	FS_TAIL_RANGES,  /* REMOVEMAPPING's ranges, as many as the arguments say, 1..256 */
 	FS_TAIL_DATA,    /* WRITE's data: stays in guest memory */
+	FS_TAIL_XATTR,   /* the name of an extended attribute */
+	FS_TAIL_VALUE,   /* the same and its value, as long as the arguments say */
 	FS_TAIL_ANY,     /* longer arguments of other versions of the protocol: INIT */
 };
 
 #define FS_SHAPE_SILENT (1U << 0) /* never answered, and at home on the hiprio queue too */
 #define FS_SHAPE_DEFER  (1U << 1) /* blocks by nature: never on the queue's thread */
 #define FS_SHAPE_READS  (1U << 2) /* a fuse_read_in; its size is cut to the room there is */
+#define FS_SHAPE_EXT    (1U << 4) /* extensions may follow (ext.h), if they were agreed on */
 #define FS_SHAPE_LISTS  (1U << 3) /* and to FS_LIST_MAX: put together in private memory */
 
 /*
@@ -56,5 +59,14 @@ const char *fs_opcode_name(uint32_t opcode);
  */
 int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied);
 
-/* Checks the private copy, after fs_shape_measure. 0, or the error that the guest gets. */
-int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len);
+/*
+ * Checks the private copy, after fs_shape_measure. `agreed`: the session's flags, which decide what
+ * some requests look like; 0 without a session. 0, or the error that the guest gets.
+ */
+int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len, uint64_t agreed);
+
+/*
+ * What follows the arguments, names and target of a request with extensions that the gate has
+ * passed.
+ */
+const void *fs_shape_extensions(const struct fs_shape *shape, const void *args);

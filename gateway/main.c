@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "fuse/fs.h"
+#include "fuse/xattrmap.h"
 #include "gateway/endpoint.h"
 #include "gateway/exitcode.h"
 #include "gateway/inforce.h"
@@ -65,12 +66,15 @@ struct service {
 	struct gw_pool *pool;
 	struct gw_window *window; /* NULL: no DAX */
 	struct gw_view *view;     /* the same */
+
+	struct fs_xattrmap *xattrmap; /* NULL: none */
 	struct fs *fs;
 };
 
 static void service_free(struct service *service)
 {
 	fs_free(service->fs);
+	fs_xattrmap_free(service->xattrmap);
 	gw_window_free(service->window);
 	gw_view_free(service->view);
 	gw_pool_free(service->pool);
@@ -89,6 +93,9 @@ static int service_new(
 		.owner_xattr = options->owner_xattr,
 		.one_uid = share->one_uid,
 		.one_gid = share->one_gid,
+		.xattr = options->xattr,
+		.posix_acl = options->posix_acl,
+		.security_label = options->security_label,
 		.dax = options->dax,
 		.dax_threshold = options->dax_threshold,
 		.defer = defer,
@@ -97,17 +104,22 @@ static int service_new(
 		.wait = wait_apart,
 		.interrupt = interrupt,
 	};
+	char why[256];
 	int r = gw_pool_new(&service->pool);
 
 	if (!fs_idmap_is_empty(&options->ids.uid) || !fs_idmap_is_empty(&options->ids.gid))
 		config.ids = &options->ids;
 	if (r == 0)
 		r = gw_window_new(options, &service->window);
+	/* The rules were judged with the other options. */
+	if (r == 0 && options->xattrmap)
+		r = fs_xattrmap_new(options->xattrmap, &service->xattrmap, why, sizeof(why));
 	if (r) {
 		log_error("service", "cannot start: %s", strerrordesc_np(-r));
 		return r;
 	}
 	config.ctx = service->pool;
+	config.xattrmap = service->xattrmap;
 	config.window = gw_window_dax(service->window);
 	if (service->view)
 		config.view = gw_view_start(service->view, share->root_fd);

@@ -73,6 +73,19 @@ static const struct gw_word view_words[] = {
 	{NULL},
 };
 
+static const struct gw_word offer_words[] = {
+	{"never", FS_OFFER_NEVER},
+	{"auto", FS_OFFER_AUTO},
+	{"always", FS_OFFER_ALWAYS},
+	{NULL},
+};
+
+/* The option alone insists. */
+static int set_offer(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	return gw_set_word(option, options, value ? value : "always");
+}
+
 static int set_tag(const struct gw_option *option, struct gw_options *options, const char *value)
 {
 	return strlen(value) <= GW_TAG_MAX ? gw_set_string(option, options, value) : -EINVAL;
@@ -111,6 +124,7 @@ static int set_action(const struct gw_option *option, struct gw_options *options
 #define FLAG(field)             gw_set_flag, offsetof(struct gw_options, field)
 #define STRING(field)           gw_set_string, offsetof(struct gw_options, field)
 #define WORD(field, words)      gw_set_word, offsetof(struct gw_options, field), words
+#define OFFER(field)            set_offer, offsetof(struct gw_options, field), offer_words
 #define NUMBER(field, min, max) gw_set_number, offsetof(struct gw_options, field), NULL, min, max
 #define SIZE(field, unit, max)  gw_set_size, offsetof(struct gw_options, field), NULL, unit, max
 #define ACTION(action)          set_action, 0, NULL, action
@@ -131,6 +145,15 @@ const struct gw_option gw_option_table[] = {
 	{"cache", "never|metadata|auto|always", "auto", "what guests may cache and how long",
 		WORD(cache, cache_words)},
 	{"readonly", NULL, NULL, "refuse every change", FLAG(readonly)},
+	{"xattr", NULL, NULL, "serve extended attributes", FLAG(xattr)},
+	{"xattrmap", "RULES", NULL, "names that they have on the host; implies --xattr",
+		STRING(xattrmap)},
+	{"posix-acl", "[=never|auto|always]", "never",
+		"ACLs: offer, or insist on them; implies --xattr",
+		OFFER(posix_acl)},
+	{"security-label", "[=never|auto|always]", "never",
+		"labels of new files: the same",
+		OFFER(security_label)},
 	{"posix-lock", NULL, NULL, "guests' fcntl() locks are the host's", FLAG(posix_lock)},
 	{"flock", NULL, NULL, "guests' flock() locks are the host's", FLAG(flock)},
 	{"sandbox", "none|chroot|namespace", "chroot as root",

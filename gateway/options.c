@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fuse/xattrmap.h"
 #include "gateway/exitcode.h"
 #include "gateway/option.h"
 #include "vhostuser/log.h"
@@ -129,8 +130,34 @@ static int check_window(const struct gw_options *options, char *why, size_t size
 	return 0;
 }
 
+/* ACLs mean something to the host's kernel under their own names only. */
+static int check_xattr(struct gw_options *options, char *why, size_t size)
+{
+	struct fs_xattrmap *map = NULL;
+	char wrong[256];
+	bool keeps;
+
+	options->xattr |= options->xattrmap || options->posix_acl != FS_OFFER_NEVER ||
+			  options->security_label != FS_OFFER_NEVER;
+	if (!options->xattrmap)
+		return 0;
+	if (fs_xattrmap_new(options->xattrmap, &map, wrong, sizeof(wrong))) {
+		snprintf(why, size, "--xattrmap: %s", wrong);
+		return -EINVAL;
+	}
+	keeps = fs_xattrmap_keeps(map, "system.posix_acl_access") &&
+		fs_xattrmap_keeps(map, "system.posix_acl_default");
+	fs_xattrmap_free(map);
+	if (keeps || options->posix_acl == FS_OFFER_NEVER)
+		return 0;
+	snprintf(why, size,
+		"--posix-acl needs an --xattrmap that leaves system.posix_acl_access and "
+		"system.posix_acl_default as they are");
+	return -EINVAL;
+}
+
 /* What only shows when all options are known. */
-static int check(const struct gw_options *options, char *why, size_t size)
+static int check(struct gw_options *options, char *why, size_t size)
 {
 	int sockets = !!options->socket_path + !!options->connect + (options->fd >= 0);
 
@@ -151,6 +178,8 @@ static int check(const struct gw_options *options, char *why, size_t size)
 				    "socket that we make");
 		return -EINVAL;
 	}
+	if (check_xattr(options, why, size))
+		return -EINVAL;
 	return check_window(options, why, size);
 }
 
@@ -224,5 +253,7 @@ void gw_options_capabilities(FILE *out)
 {
 	/* As libvirt reads it: "separate-options" says long options rather than one -o list. */
 	fprintf(out, "{\n  \"type\": \"fs\",\n  \"features\": [\n"
-		     "    \"separate-options\"\n  ]\n}\n");
+		     "    \"separate-options\",\n"
+		     "    \"posix-acl-negotiation-mode\",\n"
+		     "    \"security-label-negotiation-mode\"\n  ]\n}\n");
 }

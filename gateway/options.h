@@ -44,6 +44,10 @@ struct gw_options {
 	bool readonly;
 	bool posix_lock;
 	bool flock;
+	bool xattr;           /* also when one of the next three is given */
+	const char *xattrmap; /* rules that make sense; NULL: none */
+	enum fs_offer posix_acl;
+	enum fs_offer security_label;
 	enum gw_sandbox sandbox;
 	enum fs_dax dax;
 	uint64_t dax_threshold;            /* bytes */

@@ -8,6 +8,7 @@
 #     The caller appends its own consoles, ports and chardevs.
 #
 # GUEST_ACCEL   kvm or tcg; unset: KVM if a guest really runs with it, else TCG
+# GUEST_APPEND  more words for the kernel's command line
 # GUEST_MEMORY  guest memory in MiB (default 512)
 # GUEST_QUEUES  request queues of the device (default 1)
 # GUEST_SERVER  yes: QEMU is the socket's server and waits for the back-end
@@ -80,7 +81,7 @@ qemu_command()
 		-M q35 -accel "$accel" -cpu "$cpu" -smp 2 -m "${memory}M"
 		-object "memory-backend-memfd,id=mem,size=${memory}M,share=on" -numa node,memdev=mem
 		-kernel "$kernel/vmlinuz" -initrd "$initramfs"
-		-append "console=ttyS0 quiet panic=-1 guest.tag=$tag $append"
+		-append "console=ttyS0 quiet panic=-1 guest.tag=$tag $append ${GUEST_APPEND:-}"
 		-chardev "socket,id=fs,path=$socket$server"
 		-device "$device"
 		-device virtio-serial-pci

@@ -120,6 +120,7 @@ static inline struct fixture *fixture_new(enum fs_cache cache)
 	assert_non_null(f);
 	fixture_dir_new(f->dir, &f->config, 256);
 	f->config.cache = cache;
+	f->config.xattr = true;
 	f->config.defer = fixture_defer;
 	f->config.ctx = f;
 	pthread_mutex_init(&f->lock, NULL);

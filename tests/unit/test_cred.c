@@ -66,6 +66,29 @@ static void test_switch(void **state)
 	assert_false(cred.switched);
 }
 
+/* The group and one right less; all comes back. */
+static void test_group(void **state)
+{
+	uint64_t before = effective();
+	struct fs_cred cred;
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(fs_cred_enter_group(&switching, i ? 0 : 2000, &cred), 0);
+		assert_int_equal(geteuid(), 0);
+		assert_int_equal(getegid(), i ? 0 : 2000);
+		assert_true(effective() == (before & ~(UINT64_C(1) << CAP_FSETID)));
+		fs_cred_leave(&cred);
+		assert_int_equal(getegid(), 0);
+		assert_true(effective() == before);
+	}
+	assert_int_equal(fs_cred_enter_group(&switching, UINT32_MAX, &cred), -EINVAL);
+	fs_cred_leave(&cred);
+	assert_true(effective() == before);
+}
+
 static void test_refused(void **state)
 {
 	struct fs_tree plain = {.can_switch = false};
@@ -178,6 +201,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_switch),
+		cmocka_unit_test(test_group),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_not_root),

@@ -173,6 +173,43 @@ static void test_flags(void **state)
 	}
 }
 
+/* ACLs and labels: what a guest must offer, and what becomes of one that does not. */
+static void test_offers(void **state)
+{
+	const uint64_t acl = FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_SETXATTR_EXT;
+	const uint64_t label = FUSE_SECURITY_CTX | FUSE_INIT_EXT;
+	static const enum fs_offer offers[] = {FS_OFFER_NEVER, FS_OFFER_AUTO, FS_OFFER_ALWAYS};
+	const uint64_t guests[] = {0, acl & ~FUSE_SETXATTR_EXT, acl & ~FUSE_DONT_MASK,
+		acl & ~FUSE_POSIX_ACL, acl, label, acl | label};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < 3 * 3 * ARRAY_SIZE(guests); i++) {
+		uint64_t guest = guests[i / 9], expected = guest & FUSE_INIT_EXT;
+		enum fs_offer with_acl = offers[i % 3], with_label = offers[i / 3 % 3];
+		struct fuse_init_in in = init_in(38);
+		struct fuse_init_out out;
+		bool refused = (with_acl == FS_OFFER_ALWAYS && (guest & acl) != acl) ||
+			       (with_label == FS_OFFER_ALWAYS && !(guest & FUSE_SECURITY_CTX));
+
+		f->config.posix_acl = with_acl;
+		f->config.security_label = with_label;
+		fs_free(f->fs);
+		assert_int_equal(fs_new(&f->config, &f->fs), 0);
+		in.flags = (uint32_t)guest;
+		in.flags2 = (uint32_t)(guest >> 32);
+		assert_int_equal(run(f, &in, sizeof(in), &out), refused ? -EPROTO : 0);
+		assert_int_equal(is_live(f), !refused);
+		if (refused)
+			continue;
+		if (with_acl != FS_OFFER_NEVER && (guest & acl) == acl)
+			expected |= acl;
+		if (with_label != FS_OFFER_NEVER)
+			expected |= guest & FUSE_SECURITY_CTX;
+		assert_int_equal(out.flags, (uint32_t)expected);
+		assert_int_equal(out.flags2, (uint32_t)(expected >> 32));
+	}
+}
+
 static void test_flags2_need_init_ext(void **state)
 {
 	struct fs_config config = {.cache = FS_CACHE_AUTO};
@@ -216,6 +253,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lengths, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_values, setup, teardown),
 		cmocka_unit_test(test_flags),
+		cmocka_unit_test_setup_teardown(test_offers, setup, teardown),
 		cmocka_unit_test(test_flags2_need_init_ext),
 		cmocka_unit_test_setup_teardown(test_other_byte_order, setup, teardown),
 	};

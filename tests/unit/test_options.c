@@ -43,6 +43,10 @@ static void test_defaults(void **state)
 	assert_null(o.tag);
 	assert_int_equal(o.cache, FS_CACHE_AUTO);
 	assert_false(o.readonly);
+	assert_false(o.xattr);
+	assert_null(o.xattrmap);
+	assert_int_equal(o.posix_acl, FS_OFFER_NEVER);
+	assert_int_equal(o.security_label, FS_OFFER_NEVER);
 	assert_int_equal(o.sandbox, GW_SANDBOX_AUTO);
 	assert_int_equal(o.dax, FS_DAX_INODE);
 	assert_int_equal(o.dax_threshold, 32 << 10);
@@ -118,6 +122,39 @@ static void test_window(void **state)
 	assert_null(o.dialect);
 }
 
+static void test_xattr(void **state)
+{
+	static const struct {
+		const char *option;
+		enum fs_offer acl, label;
+	} rows[] = {
+		{ "--xattr", FS_OFFER_NEVER, FS_OFFER_NEVER },
+		{ "--xattrmap=:map::user.v.:", FS_OFFER_NEVER, FS_OFFER_NEVER },
+		{ "--posix-acl", FS_OFFER_ALWAYS, FS_OFFER_NEVER },
+		{ "--posix-acl=auto", FS_OFFER_AUTO, FS_OFFER_NEVER },
+		{ "--posix-acl=always", FS_OFFER_ALWAYS, FS_OFFER_NEVER },
+		{ "--security-label", FS_OFFER_NEVER, FS_OFFER_ALWAYS },
+		{ "--security-label=auto", FS_OFFER_NEVER, FS_OFFER_AUTO },
+	};
+	struct gw_options o;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(PARSE(&o, rows[i].option, "--fd=7", "--shared-dir=/a"), 0);
+		assert_true(o.xattr);
+		assert_int_equal(o.posix_acl, rows[i].acl);
+		assert_int_equal(o.security_label, rows[i].label);
+	}
+	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--posix-acl=never",
+				 "--security-label=never"),
+		0);
+	assert_false(o.xattr);
+	/* What leaves ACLs alone goes together with them. */
+	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--posix-acl", "--xattrmap",
+				 ":map:security.selinux:trusted.v.:"),
+		0);
+	assert_string_equal(o.xattrmap, ":map:security.selinux:trusted.v.:");
+}
+
 /* Each is refused with one line that names what is wrong. */
 static void test_refused(void **state)
 {
@@ -166,6 +203,16 @@ static void test_refused(void **state)
 		{ { "--shared-dir=/a", "--fd=3", "--tag=t", "--dax-window=6M" }, "power of two" },
 		{ { "--shared-dir=/a", "--fd=3", "--tag=t", "--dax-window=1G" }, "512M" },
 		{ { "--tag=0123456789012345678901234567890123456" }, "36" },
+		{ { "--xattr=yes" }, "no value" },
+		{ { "--posix-acl=" }, "never|auto|always" },
+		{ { "--posix-acl=yes" }, "never|auto|always" },
+		{ { "--security-label=on" }, "never|auto|always" },
+		{ { "--posix-acl", "always" }, "'always'" },
+		{ { "--xattrmap" }, "needs a value" },
+		{ { "--xattrmap=" }, "--xattrmap" },
+		{ { "--shared-dir=/a", "--fd=3", "--xattrmap=:ok:all:::x" }, "character 12" },
+		{ { "--shared-dir=/a", "--fd=3", "--xattrmap=:map::user.v.:", "--posix-acl=auto" },
+			"posix_acl_access" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -218,7 +265,8 @@ static void test_printed(void **state)
 		"migration-on-error", "migration-verify-handles", "migration-confirm-paths",
 		"translate-uid", "translate-gid", "owner-xattr", "uid-map", "gid-map",
 		"shared-dir", "socket-path", "fd", "connect", "tag",
-		"cache", "readonly", "sandbox", "dax-window", "dax", "dax-threshold", "dax-view",
+		"cache", "readonly", "xattr", "xattrmap", "posix-acl", "security-label", "sandbox",
+		"dax-window", "dax", "dax-threshold", "dax-view",
 		"dax-dialect", "request-queues", "keep-listening", "log-level",
 		"print-capabilities", "version", "help" };
 	char *text = printed(gw_options_help);
@@ -239,6 +287,10 @@ static void test_printed(void **state)
 	free(text);
 	text = printed(gw_options_capabilities);
 	assert_non_null(strstr(text, "\"type\": \"fs\""));
+	/* Spelled as management tools look for them. */
+	assert_non_null(strstr(text, "\"separate-options\""));
+	assert_non_null(strstr(text, "\"posix-acl-negotiation-mode\""));
+	assert_non_null(strstr(text, "\"security-label-negotiation-mode\""));
 	free(text);
 }
 
@@ -276,6 +328,7 @@ int main(void)
 		cmocka_unit_test(test_both_spellings),
 		cmocka_unit_test(test_locks),
 		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_xattr),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_tag_of_36_bytes),
 		cmocka_unit_test(test_actions),

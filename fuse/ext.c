@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Extensions of requests: the check, and the walk over labels. */
+#include "fuse/ext.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "vhostuser/checked.h"
+
+/* What a label is called; anything else is set by SETXATTR, after the file is made. */
+#define LABEL_PREFIX "security."
+
+/* Takes one label; the padding after the last one may be missing. */
+static int take(struct fs_labels *labels, struct fs_label *label)
+{
+	size_t left = (size_t)(labels->end - labels->at), name_len, used;
+	struct fuse_secctx head;
+
+	if (left < sizeof(head))
+		return -EINVAL;
+	memcpy(&head, labels->at, sizeof(head));
+	left -= sizeof(head);
+	label->name = labels->at + sizeof(head);
+	name_len = strnlen(label->name, left);
+	if (name_len == left || strncmp(label->name, LABEL_PREFIX, strlen(LABEL_PREFIX)) != 0)
+		return -EINVAL;
+	if (name_len > XATTR_NAME_MAX)
+		return -ERANGE;
+	if (head.size > XATTR_SIZE_MAX)
+		return -E2BIG;
+	if (head.size > left - name_len - 1)
+		return -EINVAL;
+	label->value = label->name + name_len + 1;
+	label->size = head.size;
+	used = FUSE_REC_ALIGN(sizeof(head) + name_len + 1 + head.size);
+	labels->at += MIN(used, (size_t)(labels->end - labels->at));
+	labels->left--;
+	return 0;
+}
+
+int fs_ext_check(const void *ext, size_t len)
+{
+	struct fuse_secctx_header head;
+	struct fs_labels labels;
+	struct fs_label label;
+	int r = 0;
+
+	if (len < sizeof(head))
+		return -EINVAL;
+	memcpy(&head, ext, sizeof(head));
+	/* Larger numbers are other kinds of extension. */
+	if (head.size != len || head.nr_secctx > FUSE_MAX_NR_SECCTX)
+		return -EINVAL;
+	labels = fs_ext_labels(ext, len);
+	while (r == 0 && labels.left > 0)
+		r = take(&labels, &label);
+	return r == 0 && labels.at != labels.end ? -EINVAL : r;
+}
+
+struct fs_labels fs_ext_labels(const void *ext, size_t len)
+{
+	struct fuse_secctx_header head = {0};
+	const char *at = ext;
+
+	if (len > 0)
+		memcpy(&head, ext, sizeof(head));
+	return (struct fs_labels){at + MIN(len, sizeof(head)), at + len, head.nr_secctx};
+}
+
+bool fs_ext_next(struct fs_labels *labels, struct fs_label *label)
+{
+	return labels->left > 0 && take(labels, label) == 0;
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Extended attributes, ACLs and labels through the socket; also by the peer, where it has them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "tests/integration/harness.h"
+
+#define ROOT        FUSE_ROOT_ID
+#define ACL_ACCESS  "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
+
+#define EXTRA(...)                                                                                 \
+	{                                                                                          \
+		.be = {.extra = (const char *const[]){__VA_ARGS__, NULL} }                         \
+	}
+
+static struct it_options with_xattr = EXTRA("--xattr");
+static struct it_options with_map = EXTRA("--xattrmap", ":map:trusted.:user.v.:");
+/* Not all of security.*: the peer does not start when its own capabilities are denied. */
+#define RULES ":unsupported:all:a.:a.: :bad:all:security.x:security.x: /ok/all///"
+static struct it_options with_rules = EXTRA("--xattrmap", RULES);
+static struct it_options with_acl = EXTRA("--posix-acl");
+static struct it_options with_label =
+	EXTRA("--security-label", "--xattrmap=:map:security.selinux:user.v.:");
+static struct it_options with_queues = {
+	.be = {.request_queues = 4, .extra = (const char *const[]){ "--xattr", NULL } },
+	.fc = {.request_queues = 4 },
+};
+
+/* The peer has its own spelling. */
+static void spell_for_peer(void)
+{
+	static const char *const xattr[] = { "-o", "xattr", NULL };
+	static const char *const map[] = { "-o", "xattrmap=:map:trusted.:user.v.:", NULL };
+	static const char *const rules[] = { "-o", "xattrmap=" RULES, NULL };
+	static const char *const acl[] = { "-o", "xattr,posix_acl", NULL };
+	static const char *const label[] = { "-o",
+		"xattr,security_label,xattrmap=:map:security.selinux:user.v.:", NULL };
+
+	with_xattr.be.extra = xattr;
+	with_queues.be.extra = xattr;
+	with_map.be.extra = map;
+	with_rules.be.extra = rules;
+	with_acl.be.extra = acl;
+	with_label.be.extra = label;
+}
+
+static int set(struct it *it, struct fc_queue *q, uint64_t node, const char *name,
+	const void *value, uint32_t size)
+{
+	struct fuse_setxattr_in in = { .size = size };
+
+	return fc_call(q,
+		&(struct fc_call){
+			.opcode = FUSE_SETXATTR,
+			.nodeid = node,
+			.args = &in,
+			.args_len = it->init.flags & FUSE_SETXATTR_EXT
+					    ? sizeof(in)
+					    : FUSE_COMPAT_SETXATTR_IN_SIZE,
+			.name = name,
+			.data = value,
+			.data_len = size,
+		},
+		NULL);
+}
+
+/* The length, of the value in `value` unless size is 0; or an error. */
+static int ask(struct fc_queue *q, uint32_t opcode, uint64_t node, const char *name, void *value,
+	uint32_t size)
+{
+	struct fuse_getxattr_in in = { .size = size };
+	struct fuse_getxattr_out out;
+	struct fc_reply reply;
+	int r = fc_call(q,
+		&(struct fc_call){
+			.opcode = opcode,
+			.nodeid = node,
+			.args = &in,
+			.args_len = sizeof(in),
+			.name = name,
+			.room = size ? size : sizeof(out),
+		},
+		&reply);
+
+	if (r)
+		return r;
+	if (size) {
+		memcpy(value, reply.body, reply.len);
+		return (int)reply.len;
+	}
+	assert_int_equal(reply.len, sizeof(out));
+	memcpy(&out, reply.body, sizeof(out));
+	return (int)out.size;
+}
+
+static int get(struct fc_queue *q, uint64_t node, const char *name, void *value, uint32_t size)
+{
+	return ask(q, FUSE_GETXATTR, node, name, value, size);
+}
+
+static bool is_listed(struct fc_queue *q, uint64_t node, const char *name)
+{
+	char list[4096];
+	int most = ask(q, FUSE_LISTXATTR, node, NULL, NULL, 0), len;
+
+	/* Asked for the length alone, the peer counts what it hides, too. */
+	assert_in_range(most, 0, sizeof(list));
+	len = ask(q, FUSE_LISTXATTR, node, NULL, list, sizeof(list));
+	assert_in_range(len, be_peer ? 0 : most, most);
+	for (int at = 0; at < len; at += (int)strlen(list + at) + 1)
+		if (!strcmp(list + at, name))
+			return true;
+	return false;
+}
+
+static int remove_one(struct fc_queue *q, uint64_t node, const char *name)
+{
+	return fc_call(q,
+		&(struct fc_call){ .opcode = FUSE_REMOVEXATTR, .nodeid = node, .name = name },
+		NULL);
+}
+
+static void needs(const struct it *it, const char *name)
+{
+	if (setxattr(it->be.share, name, "x", 1, 0) || removexattr(it->be.share, name))
+		skip();
+}
+
+static void round_trip(struct it *it, struct fc_queue *q, const char *file)
+{
+	struct fuse_entry_out entry;
+	char value[100];
+
+	assert_int_equal(fc_lookup(q, ROOT, file, &entry), 0);
+	assert_int_equal(get(q, entry.nodeid, "user.x", value, sizeof(value)), -ENODATA);
+	assert_int_equal(set(it, q, entry.nodeid, "user.x", "value", 5), 0);
+	assert_int_equal(getxattr(it_path(it, file), "user.x", value, sizeof(value)), 5);
+	assert_memory_equal(value, "value", 5);
+	memset(value, 0, sizeof(value));
+	assert_int_equal(get(q, entry.nodeid, "user.x", NULL, 0), 5);
+	assert_int_equal(get(q, entry.nodeid, "user.x", value, 4), -ERANGE);
+	assert_int_equal(get(q, entry.nodeid, "user.x", value, sizeof(value)), 5);
+	assert_memory_equal(value, "value", 5);
+	assert_true(is_listed(q, entry.nodeid, "user.x"));
+	assert_int_equal(remove_one(q, entry.nodeid, "user.x"), 0);
+	assert_int_equal(remove_one(q, entry.nodeid, "user.x"), -ENODATA);
+	assert_false(is_listed(q, entry.nodeid, "user.x"));
+	assert_int_equal(getxattr(it_path(it, file), "user.x", value, sizeof(value)), -1);
+}
+
+static void attributes_of_files_and_directories(void **state)
+{
+	struct it *it = *state;
+
+	needs(it, "user.x");
+	it_file(it, "file", "x");
+	assert_int_equal(mkdir(it_path(it, "dir"), 0700), 0);
+	round_trip(it, it->q, "file");
+	round_trip(it, it->q, "dir");
+}
+
+static void attributes_of_what_is_not_opened(void **state)
+{
+	struct it *it = *state;
+	struct fuse_entry_out entry;
+
+	needs(it, "user.x");
+	assert_int_equal(symlink("/etc/passwd", it_path(it, "link")), 0);
+	assert_int_equal(mkfifo(it_path(it, "fifo"), 0600), 0);
+	assert_int_equal(fc_lookup(it->q, ROOT, "link", &entry), 0);
+	assert_int_equal(set(it, it->q, entry.nodeid, "user.x", "1", 1), -EPERM);
+	assert_int_equal(get(it->q, entry.nodeid, "user.x", NULL, 0), -ENODATA);
+	assert_int_equal(fc_lookup(it->q, ROOT, "fifo", &entry), 0);
+	assert_int_equal(set(it, it->q, entry.nodeid, "user.x", "1", 1), -EPERM);
+	assert_false(is_listed(it->q, entry.nodeid, "user.x"));
+	it_assert_alive(it->q);
+}
+
+/* Each queue has a thread, and each thread its own place in /proc/self/fd. */
+static void attributes_on_every_queue(void **state)
+{
+	struct it *it = *state;
+
+	needs(it, "user.x");
+	it_file(it, "file", "x");
+	for (unsigned int i = 1; i < it->fc->n_queues; i++)
+		round_trip(it, &it->fc->queue[i], "file");
+}
+
+static void none_without_the_option(void **state)
+{
+	struct it *it = *state;
+
+	assert_int_equal(set(it, it->q, ROOT, "user.x", "1", 1), -ENOSYS);
+	assert_int_equal(get(it->q, ROOT, "user.x", NULL, 0), -ENOSYS);
+	assert_int_equal(ask(it->q, FUSE_LISTXATTR, ROOT, NULL, NULL, 0), -ENOSYS);
+	assert_int_equal(remove_one(it->q, ROOT, "user.x"), -ENOSYS);
+}
+
+static void names_are_mapped(void **state)
+{
+	struct it *it = *state;
+	char value[100];
+
+	needs(it, "user.x");
+	assert_int_equal(set(it, it->q, ROOT, "trusted.x", "1", 1), 0);
+	assert_int_equal(getxattr(it->be.share, "user.v.trusted.x", value, sizeof(value)), 1);
+	assert_int_equal(get(it->q, ROOT, "trusted.x", value, sizeof(value)), 1);
+	assert_true(is_listed(it->q, ROOT, "trusted.x"));
+	assert_false(is_listed(it->q, ROOT, "user.v.trusted.x"));
+	/* The guest's users must not get there by the back door. */
+	assert_int_equal(set(it, it->q, ROOT, "user.v.trusted.x", "2", 1), -EPERM);
+	assert_int_equal(remove_one(it->q, ROOT, "user.v.trusted.x"), -EPERM);
+	assert_int_equal(get(it->q, ROOT, "user.v.trusted.x", value, sizeof(value)), -ENODATA);
+	assert_int_equal(set(it, it->q, ROOT, "user.y", "3", 1), 0);
+	assert_int_equal(getxattr(it->be.share, "user.y", value, sizeof(value)), 1);
+	assert_int_equal(remove_one(it->q, ROOT, "trusted.x"), 0);
+	assert_int_equal(getxattr(it->be.share, "user.v.trusted.x", value, sizeof(value)), -1);
+}
+
+static void rules_deny_and_hide(void **state)
+{
+	struct it *it = *state;
+	char value[100];
+
+	needs(it, "user.x");
+	assert_int_equal(set(it, it->q, ROOT, "a.x", "1", 1), -EOPNOTSUPP);
+	assert_int_equal(get(it->q, ROOT, "a.x", value, sizeof(value)), -EOPNOTSUPP);
+	assert_int_equal(remove_one(it->q, ROOT, "a.x"), -EOPNOTSUPP);
+	assert_int_equal(set(it, it->q, ROOT, "security.x", "1", 1), -EPERM);
+	assert_int_equal(get(it->q, ROOT, "security.x", value, sizeof(value)), -ENODATA);
+	assert_int_equal(remove_one(it->q, ROOT, "security.x"), -EPERM);
+	assert_int_equal(set(it, it->q, ROOT, "user.x", "1", 1), 0);
+	assert_true(is_listed(it->q, ROOT, "user.x"));
+	if (setxattr(it->be.share, "security.x", "1", 1, 0) == 0)
+		assert_false(is_listed(it->q, ROOT, "security.x"));
+}
+
+struct acl {
+	struct posix_acl_xattr_header header;
+	struct posix_acl_xattr_entry entries[5];
+};
+
+static const struct acl acl = { { POSIX_ACL_XATTR_VERSION },
+	{ { ACL_USER_OBJ, 7, ACL_UNDEFINED_ID }, { ACL_USER, 7, 1234 },
+		{ ACL_GROUP_OBJ, 5, ACL_UNDEFINED_ID }, { ACL_MASK, 7, ACL_UNDEFINED_ID },
+		{ ACL_OTHER, 0, ACL_UNDEFINED_ID } } };
+
+static uint32_t mkdir_with_umask(struct it *it, uint64_t parent, const char *name, uint32_t mask)
+{
+	struct fuse_mkdir_in in = { .mode = 0777, .umask = mask };
+	struct fuse_entry_out entry;
+	struct fc_reply reply;
+
+	assert_int_equal(fc_call(it->q,
+				 &(struct fc_call){ .opcode = FUSE_MKDIR,
+					 .nodeid = parent,
+					 .args = &in,
+					 .args_len = sizeof(in),
+					 .name = name,
+					 .room = sizeof(entry) },
+				 &reply),
+		0);
+	memcpy(&entry, reply.body, sizeof(entry));
+	return entry.attr.mode & 07777;
+}
+
+static void acls_are_inherited(void **state)
+{
+	struct it *it = *state;
+	struct fuse_entry_out dir, file;
+	struct fuse_open_out open;
+	struct acl got;
+
+	if (setxattr(it->be.share, ACL_DEFAULT, &acl, sizeof(acl), 0) ||
+		removexattr(it->be.share, ACL_DEFAULT))
+		skip();
+	assert_true(it->init.flags & FUSE_POSIX_ACL);
+	assert_true(it->init.flags & FUSE_DONT_MASK);
+	assert_int_equal(mkdir_with_umask(it, ROOT, "plain", 022), 0755);
+	assert_int_equal(fc_mkdir(it->q, ROOT, "dir", 0777, &dir), 0);
+	assert_int_equal(get(it->q, dir.nodeid, ACL_DEFAULT, &got, sizeof(got)), -ENODATA);
+	assert_int_equal(set(it, it->q, dir.nodeid, ACL_DEFAULT, &acl, sizeof(acl)), 0);
+	assert_int_equal(get(it->q, dir.nodeid, ACL_DEFAULT, &got, sizeof(got)), sizeof(got));
+	assert_memory_equal(&got, &acl, sizeof(got));
+	/* The default ACL counts, and the umask does not. */
+	assert_int_equal(mkdir_with_umask(it, dir.nodeid, "sub", 077), 0770);
+	assert_int_equal(fc_create(it->q, dir.nodeid, "file", O_CREAT | O_EXCL | O_RDWR, 0666,
+				 &file, &open),
+		0);
+	assert_int_equal(file.attr.mode & 07777, 0660);
+	assert_true(is_listed(it->q, file.nodeid, ACL_ACCESS));
+	assert_int_equal(getxattr(it_path(it, "dir/sub"), ACL_DEFAULT, &got, sizeof(got)),
+		sizeof(got));
+}
+
+/* MKDIR with a label. */
+static int make_labelled(struct it *it, const char *dir, const char *name, const char *value)
+{
+	struct fuse_mkdir_in in = { .mode = 0755 };
+	size_t label_size = sizeof(struct fuse_secctx) + strlen(name) + 1 + strlen(value);
+	char ext[256] = { 0 };
+	struct fuse_secctx_header head = {
+		(uint32_t)(sizeof(head) + FUSE_REC_ALIGN(label_size)), 1
+	};
+	struct fuse_secctx one = { .size = (uint32_t)strlen(value) };
+
+	memcpy(ext, &head, sizeof(head));
+	memcpy(ext + sizeof(head), &one, sizeof(one));
+	strcpy(ext + sizeof(head) + sizeof(one), name);
+	memcpy(ext + sizeof(head) + sizeof(one) + strlen(name) + 1, value, strlen(value));
+	return fc_call(it->q,
+		&(struct fc_call){
+			.opcode = FUSE_MKDIR,
+			.nodeid = ROOT,
+			.args = &in,
+			.args_len = sizeof(in),
+			.name = dir,
+			.data = ext,
+			.data_len = head.size,
+			.room = sizeof(struct fuse_entry_out),
+		},
+		NULL);
+}
+
+static void labels_come_with_new_files(void **state)
+{
+	struct it *it = *state;
+	char value[100];
+
+	needs(it, "user.x");
+	assert_true(it->init.flags2 & (uint32_t)(FUSE_SECURITY_CTX >> 32));
+	assert_int_equal(make_labelled(it, "dir", "security.selinux", "a:b:c:s0"), 0);
+	assert_int_equal(getxattr(it_path(it, "dir"), "user.v.security.selinux", value,
+				 sizeof(value)),
+		8);
+	assert_memory_equal(value, "a:b:c:s0", 8);
+}
+
+static void bad_labels_make_nothing(void **state)
+{
+	struct it *it = *state;
+
+	assert_refused(make_labelled(it, "dir", "user.v.x", "a:b:c:s0"));
+	assert_refused(make_labelled(it, "dir", "", "a:b:c:s0"));
+	assert_int_equal(access(it_path(it, "dir"), F_OK), -1);
+	it_assert_alive(it->q);
+}
+
+/* What is insisted on, a guest has, or it has no session. */
+static void a_guest_without_acls_is_refused(void **state)
+{
+	struct it *it = *state;
+	struct fuse_init_out out;
+
+	assert_int_equal(fc_init(it->q, 7, 38, FUSE_INIT_EXT | FUSE_POSIX_ACL, &out), -EPROTO);
+	assert_int_equal(fc_mount(it->q, &out), 0);
+	it_assert_alive(it->q);
+}
+
+static const struct CMUnitTest tests[] = {
+	IT_TEST_WITH(attributes_of_files_and_directories, with_xattr),
+	IT_TEST_WITH(attributes_of_what_is_not_opened, with_xattr),
+	IT_TEST_WITH(attributes_on_every_queue, with_queues),
+	IT_TEST(none_without_the_option),
+	IT_TEST_WITH(names_are_mapped, with_map),
+	IT_TEST_WITH(rules_deny_and_hide, with_rules),
+	IT_TEST_WITH(acls_are_inherited, with_acl),
+	IT_TEST_WITH(labels_come_with_new_files, with_label),
+	IT_TEST_WITH(bad_labels_make_nothing, with_label),
+	IT_TEST_WITH(a_guest_without_acls_is_refused, with_acl),
+};
+
+static const struct it_difference differences[] = {
+	{ "attributes_on_every_queue", "it has one queue" },
+};
+
+int main(int argc, char **argv)
+{
+	const char *backend = getenv("BACKEND");
+
+	if (backend && !strcmp(backend, "peer"))
+		spell_for_peer();
+	return it_main(argc, argv, "xattr", tests, ARRAY_SIZE(tests), differences,
+		ARRAY_SIZE(differences));
+}
