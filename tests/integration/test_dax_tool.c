@@ -14,7 +14,7 @@
 #define WINDOW "64M"
 
 /* Seconds that a run may take on a slow machine, under a sanitizer. */
-#define RUN_LIMIT 150
+#define RUN_LIMIT 300
 
 /* The view is the service's own choice: the fs dialects map files themselves, shmem a mount's. */
 #define OPTIONS(name, dialect)                                                                     \
@@ -60,11 +60,17 @@ static int tool(const struct it *it, const char *verb, const char *dialect, cons
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
+/*
+ * Random operations: 100,000 of the program as it is delivered, in each dialect; a tenth of that
+ * suffices under a sanitizer, where what they are for is who touches which memory.
+ */
 static const char *count(void)
 {
-	const char *wanted = getenv("DAX_COUNT");
+	const char *wanted = getenv("DAX_COUNT"), *scale = getenv("TEST_SCALE");
 
-	return wanted ? wanted : "100000";
+	if (wanted)
+		return wanted;
+	return be_sanitized() && !(scale && atoi(scale) >= 100) ? "10000" : "100000";
 }
 
 static void verify_seed(void **state)
@@ -87,7 +93,7 @@ static void verify_shmem(void **state)
 	assert_int_equal(tool(*state, "verify", "shmem", "--count", count()), 0);
 }
 
-static void verify_with_a_back_end_that_connects(void **state)
+static void a_back_end_that_connects_is_served(void **state)
 {
 	assert_int_equal(tool(*state, "verify", "shmem", "--count", "1000"), 0);
 }
@@ -158,7 +164,7 @@ static const struct it_difference differences[] = {
 	{"verify_fs_v2", "it has no window"},
 	{"verify_fs_count", "it has no window"},
 	{"verify_shmem", "it has no window"},
-	{"verify_with_a_back_end_that_connects", "it has no window"},
+	{"a_back_end_that_connects_is_served", "it has no window"},
 	{"storm_is_weathered", "it has no window"},
 	{"a_refused_mapping_hurts_itself", "it has no window"},
 	{"a_refused_mapping_of_shmem_hurts_itself", "it has no window"},
@@ -177,7 +183,7 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(verify_fs_v2, fs_v2),
 	IT_TEST_WITH(verify_fs_count, fs_count),
 	IT_TEST_WITH(verify_shmem, shmem),
-	IT_TEST_WITH(verify_with_a_back_end_that_connects, connecting),
+	IT_TEST_WITH(a_back_end_that_connects_is_served, connecting),
 	IT_TEST_WITH(storm_is_weathered, fs_v2),
 	IT_TEST_WITH(a_refused_mapping_hurts_itself, fs_v2),
 	IT_TEST_WITH(a_refused_mapping_of_shmem_hurts_itself, shmem),

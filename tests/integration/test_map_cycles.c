@@ -94,17 +94,18 @@ static void add_usage(int pid, struct usage *sum)
 	fclose(f);
 }
 
-/* Once it stays below `most` fds (a closed view's file is given back a little later). */
-static struct usage usage_of(const struct wf *w, int most)
+/* Once it rests: a closed view's file is given back a little later. */
+static struct usage usage_of(const struct wf *w)
 {
 	int64_t end = it_now_ms() + 3000;
-	struct usage sum;
+	struct usage sum = {0}, last;
 
 	do {
-		it_nap();
+		last = sum;
+		usleep(100000);
 		sum = (struct usage){0};
 		add_usage(w->it->be.pid, &sum);
-	} while (sum.fds > most && it_now_ms() < end);
+	} while ((sum.fds != last.fds || sum.lines != last.lines) && it_now_ms() < end);
 	return sum;
 }
 
@@ -207,12 +208,12 @@ static void cycle(struct wf *w, unsigned int cycles)
 	assert_int_equal(truncate(it_path(w->it, "mapped"), (off_t)WF_WINDOW), 0);
 	while (round < WARM_ROUNDS)
 		round_of(w, round++);
-	before = usage_of(w, 0);
+	before = usage_of(w);
 	began = it_now_ms();
 	while (round < WARM_ROUNDS + cycles / BATCH)
 		round_of(w, round++);
 	began = it_now_ms() - began;
-	after = usage_of(w, before.fds);
+	after = usage_of(w);
 	print_message("%u cycles in %lld ms: %d to %d fds, %d to %d maps, %d to %d KiB\n", cycles,
 		(long long)began, before.fds, after.fds, before.lines, after.lines, before.anon_kib,
 		after.anon_kib);
