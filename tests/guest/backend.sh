@@ -23,16 +23,39 @@ backend_peer()
 	[[ $GUEST_BACKEND == peer ]]
 }
 
+# What the peer calls our options about extended attributes, in the caller's `attributes`.
+backend_peer_attributes()
+{
+	local c=no
+	[[ $GUEST_PEER != */qemu/* ]] || c=yes
+	while (($#)); do
+		case $c$1 in
+		no--xattrmap) attributes+=("$1" "$2") ;;
+		no--xattr | no--posix-acl | no--security-label) attributes+=("$1") ;;
+		yes--xattrmap) attributes+=(-o "xattrmap=$2") ;;
+		yes--xattr) attributes+=(-o xattr) ;;
+		yes--posix-acl) attributes+=(-o "xattr,posix_acl") ;;
+		yes--security-label) attributes+=(-o "xattr,security_label") ;;
+		esac
+		shift
+	done
+}
+
 # The peer's command line for the gateway's options, in the caller's array `command`. Only what the
 # tests use, and the peer has.
 backend_peer_command()
 {
-	local directory=$1 socket=$2 cache=auto
+	local directory=$1 socket=$2 cache=auto attributes=()
 	shift 2
+	backend_peer_attributes "$@"
 	while (($#)); do
 		case $1 in
 		--cache) cache=$2 ;;
-		--log-level | --request-queues) ;;
+		--log-level | --request-queues | --xattrmap) ;;
+		--xattr | --posix-acl | --security-label)
+			shift
+			continue
+			;;
 		*) die "the peer has no $1" ;;
 		esac
 		shift 2
@@ -40,10 +63,10 @@ backend_peer_command()
 	if [[ $GUEST_PEER == */qemu/* ]]; then
 		[[ $cache != never ]] || cache=none
 		command=("$GUEST_PEER" "--socket-path=$socket" -o "source=$directory"
-			-o "cache=$cache")
+			-o "cache=$cache" "${attributes[@]}")
 	else
 		command=("$GUEST_PEER" --shared-dir "$directory" --socket-path "$socket"
-			--cache "$cache")
+			--cache "$cache" "${attributes[@]}")
 	fi
 }
 

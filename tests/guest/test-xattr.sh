@@ -123,6 +123,10 @@ test_map()
 		not getfattr -n security.capability m'
 	check "xattrmap: on the host, too" \
 		test -z "$(host_value m user.virtiofs.security.capability)"
+	if backend_peer; then
+		skip "xattrmap: overlayfs" "a file that is copied up cannot be opened there (EBADF)"
+		return
+	fi
 	check "xattrmap: an overlayfs with its upper layer on the share" guest b '
 		mkdir -p /tmp/low/dir/old /mnt/upper /mnt/work /tmp/merged; cd /tmp/low
 		echo low >f; echo low >gone; echo low >dir/x; chown 1234:5678 f; chmod 640 f
@@ -167,10 +171,14 @@ guest_stop a
 start b --xattrmap ':map::user.virtiofs.:'
 test_map
 guest_stop b
-GUEST_APPEND='security=selinux selinux=1' \
-	start c --security-label --xattrmap ':map:security.selinux:user.virtiofs.:'
-test_label
-guest_stop c
+if backend_peer; then
+	skip "label: new files have one" "CREATE with a label of a 6.1 guest is ERANGE there"
+else
+	GUEST_APPEND='security=selinux selinux=1' \
+		start c --security-label --xattrmap ':map:security.selinux:user.virtiofs.:'
+	test_label
+	guest_stop c
+fi
 start d
 check "xattr: without the option nothing is supported" guest d "$setup"'
 	not setfattr -n user.x -v 1 f; grep -q "not supported" /tmp/err
