@@ -7,6 +7,7 @@
 #include <linux/fuse.h>
 #include <string.h>
 
+#include "fuse/ext.h"
 #include "fuse/slot.h"
 #include "vhostuser/checked.h"
 
@@ -14,6 +15,7 @@
 #define DEFER  FS_SHAPE_DEFER
 #define READS  FS_SHAPE_READS
 #define LISTS  FS_SHAPE_LISTS
+#define EXT    FS_SHAPE_EXT
 
 /* INIT begins with major and minor, whatever its version: 8 bytes. */
 /* clang-format off */
@@ -27,9 +29,9 @@
 	X(GETATTR,         IN(getattr),         0, NONE,    OUT(attr),              0) \
 	X(SETATTR,         IN(setattr),         0, NONE,    OUT(attr),              0) \
 	X(READLINK,        0,                   0, NONE,    0,                      0) \
-	X(SYMLINK,         0,                   1, TARGET,  OUT(entry),             0) \
-	X(MKNOD,           IN(mknod),           1, NONE,    OUT(entry),             0) \
-	X(MKDIR,           IN(mkdir),           1, NONE,    OUT(entry),             0) \
+	X(SYMLINK,         0,                   1, TARGET,  OUT(entry),             EXT) \
+	X(MKNOD,           IN(mknod),           1, NONE,    OUT(entry),             EXT) \
+	X(MKDIR,           IN(mkdir),           1, NONE,    OUT(entry),             EXT) \
 	X(UNLINK,          0,                   1, NONE,    0,                      0) \
 	X(RMDIR,           0,                   1, NONE,    0,                      0) \
 	X(RENAME,          IN(rename),          2, NONE,    0,                      0) \
@@ -47,7 +49,7 @@
 	X(RELEASEDIR,      IN(release),         0, NONE,    0,                      0) \
 	X(FSYNCDIR,        IN(fsync),           0, NONE,    0,                      DEFER) \
 	X(ACCESS,          IN(access),          0, NONE,    0,                      0) \
-	X(CREATE,          IN(create),          1, NONE,    OUT(entry) + OUT(open), 0) \
+	X(CREATE,          IN(create),          1, NONE,    OUT(entry) + OUT(open), EXT) \
 	X(INTERRUPT,       IN(interrupt),       0, NONE,    0,                      SILENT) \
 	X(DESTROY,         0,                   0, NONE,    0,                      0) \
 	X(BATCH_FORGET,    IN(batch_forget),    0, FORGETS, 0,                      SILENT) \
@@ -137,6 +139,8 @@ int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied)
 	*copied = len;
 	if (len < shape->args)
 		return -EINVAL;
+	if (shape->flags & FS_SHAPE_EXT)
+		most += FS_EXT_MAX;
 	switch ((enum fs_tail)shape->tail) {
 	case FS_TAIL_NONE:
 		break;
@@ -248,5 +252,18 @@ int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len)
 	}
 	if (r < 0)
 		return r;
+	if (shape->flags & FS_SHAPE_EXT)
+		return fs_ext_check(pos, (size_t)(end - pos));
 	return pos == end ? 0 : -EINVAL;
+}
+
+const void *fs_shape_ext(const struct fs_shape *shape, const void *args, size_t len, size_t *size)
+{
+	const char *pos = (const char *)args + shape->args;
+	unsigned int strings = shape->names + (shape->tail == FS_TAIL_TARGET);
+
+	for (unsigned int i = 0; i < strings; i++)
+		pos += strlen(pos) + 1;
+	*size = (size_t)((const char *)args + len - pos);
+	return pos;
 }

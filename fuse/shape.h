@@ -25,6 +25,7 @@ enum fs_tail {
 #define FS_SHAPE_DEFER  (1U << 1) /* blocks by nature: never on the queue's thread */
 #define FS_SHAPE_READS  (1U << 2) /* a fuse_read_in; its size is cut to the room there is */
 #define FS_SHAPE_LISTS  (1U << 3) /* and to FS_LIST_MAX: put together in private memory */
+#define FS_SHAPE_EXT    (1U << 4) /* extensions may follow the names (ext.h) */
 
 /*
  * The longest listing of one READDIR or READDIRPLUS; a shorter one than asked for is right. Guests
@@ -58,3 +59,9 @@ int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied);
 
 /* Checks the private copy, after fs_shape_measure. 0, or the error that the guest gets. */
 int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len);
+
+/*
+ * Of a request that was checked, with FS_SHAPE_EXT: where its extensions begin, and their *size in
+ * bytes; 0: none. `len` is that of the arguments.
+ */
+const void *fs_shape_ext(const struct fs_shape *shape, const void *args, size_t len, size_t *size);
