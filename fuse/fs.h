@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "fuse/feature.h"
+
 struct fs;
 
 enum fs_cache { FS_CACHE_NEVER, FS_CACHE_METADATA, FS_CACHE_AUTO, FS_CACHE_ALWAYS };
@@ -34,6 +36,7 @@ struct fs_config {
 	enum fs_cache cache;
 	bool readonly;         /* every change is EROFS */
 	unsigned int fd_limit; /* fds that this fs may hold open for the guest, all told */
+	struct fs_features features;
 	enum fs_dax dax;
 	uint64_t dax_threshold;    /* bytes */
 	struct dax_window *window; /* borrowed; NULL: no DAX */

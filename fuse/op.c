@@ -8,24 +8,10 @@
 #include <fcntl.h>
 
 #include "fuse/dax.h"
+#include "fuse/timeout.h"
 
 /* Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are not among them. */
 #define OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC)
-
-/* How long the guest may believe what it was told, in seconds; as Rust virtiofsd has it. */
-static uint64_t timeout_of(enum fs_cache cache)
-{
-	switch (cache) {
-	case FS_CACHE_AUTO:
-		return 1;
-	case FS_CACHE_METADATA:
-	case FS_CACHE_ALWAYS:
-		return 86400;
-	case FS_CACHE_NEVER:
-		break;
-	}
-	return 0;
-}
 
 int fs_may_change(const struct fs_slot *slot)
 {
@@ -125,18 +111,24 @@ void fs_attr_fill(struct fs_tree *tree, const struct statx *stx, struct fuse_att
 
 void fs_attr_out_fill(struct fs_tree *tree, const struct statx *stx, struct fuse_attr_out *out)
 {
-	*out = (struct fuse_attr_out){.attr_valid = timeout_of(tree->config.cache)};
+	struct fs_timeout valid = fs_timeout_attr(&tree->config, S_ISDIR(stx->stx_mode));
+
+	*out = (struct fuse_attr_out){.attr_valid = valid.sec, .attr_valid_nsec = valid.nsec};
 	fs_attr_fill(tree, stx, &out->attr);
 }
 
 void fs_entry_fill(struct fs_tree *tree, struct fs_entry *entry, struct fuse_entry_out *out)
 {
-	uint64_t timeout = timeout_of(tree->config.cache);
+	bool directory = S_ISDIR(entry->stx.stx_mode);
+	struct fs_timeout attr = fs_timeout_attr(&tree->config, directory);
+	struct fs_timeout name = fs_timeout_entry(&tree->config, directory);
 
 	*out = (struct fuse_entry_out){
 		.nodeid = entry->inode->nodeid,
-		.entry_valid = timeout,
-		.attr_valid = timeout,
+		.entry_valid = name.sec,
+		.entry_valid_nsec = name.nsec,
+		.attr_valid = attr.sec,
+		.attr_valid_nsec = attr.nsec,
 	};
 	fs_attr_fill(tree, &entry->stx, &out->attr);
 	fs_inode_put(tree, entry->inode);

@@ -71,6 +71,7 @@ static int service_new(
 		.cache = options->cache,
 		.readonly = options->readonly,
 		.fd_limit = share->fd_limit,
+		.features = options->features,
 		.dax = options->dax,
 		.dax_threshold = options->dax_threshold,
 		.defer = defer,

@@ -34,6 +34,7 @@ struct gw_options {
 	enum fs_cache cache;
 	bool readonly;
 	enum gw_sandbox sandbox;
+	struct fs_features features;
 	enum fs_dax dax;
 	uint64_t dax_threshold;            /* bytes */
 	uint64_t dax_window;               /* bytes; 0: none */
