@@ -201,6 +201,9 @@ int fs_tree_lookup(struct fs_tree *tree, struct fs_inode *parent, int parent_fd,
 int fs_tree_enter(struct fs_tree *tree, struct fs_inode *parent, const char *name, int fd,
 	struct fs_entry *entry);
 
+/* The same for one that has no name (yet). */
+int fs_tree_enter_nameless(struct fs_tree *tree, int fd, struct fs_entry *entry);
+
 /* An inode that is about to lose a name. */
 struct fs_loss {
 	struct fs_inode *inode; /* NULL: the guest knows none */

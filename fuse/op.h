@@ -147,4 +147,14 @@ void fs_op_lseek(
 void fs_op_copy_file_range(fuse_req_t req, fuse_ino_t nodeid, off_t offset,
 	struct fuse_file_info *fi, fuse_ino_t nodeid_out, off_t offset_out,
 	struct fuse_file_info *fi_out, size_t len, int flags);
+void fs_op_copy_file_range_64(struct fs_slot *slot);
 void fs_op_syncfs(struct fs_slot *slot);
+
+/* op_statx.c */
+void fs_op_statx(struct fs_slot *slot);
+
+/* op_ioctl.c */
+void fs_op_ioctl(struct fs_slot *slot);
+
+/* op_tmpfile.c */
+void fs_op_tmpfile(struct fs_slot *slot);

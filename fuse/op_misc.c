@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * STATFS, ACCESS, FALLOCATE, LSEEK, COPY_FILE_RANGE, SYNCFS.
+ * STATFS, ACCESS, FALLOCATE, LSEEK, COPY_FILE_RANGE (_64), SYNCFS.
  */
 #include "fuse/op.h"
 
@@ -11,13 +11,21 @@
 #include <unistd.h>
 
 #include "fuse/walk.h"
+#include "fuse/wire.h"
 #include "vhostuser/checked.h"
 
-/* What a Linux guest sends, and every host file system defines alike. */
-#define FALLOC_FLAGS (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)
+/* What the protocol's flags mean on every host; which of them work is for its file system. */
+#define FALLOC_FLAGS                                                                               \
+	(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE |                       \
+		FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE | FALLOC_FL_UNSHARE_RANGE)
 
-/* The answer's count has 32 bits; this is also the most that Linux copies in one call. */
+/*
+ * An answer's count has 32 bits; this is also the most that Linux copies in one call, unless it
+ * shares the blocks of both files.
+ */
 #define COPY_MAX 0x7ffff000u
+/* And with 64 bits: bounded so that offsets do not wrap in the host's sums. */
+#define COPY_MAX_64 (UINT64_C(1) << 40)
 
 static int stat_fs(struct fs_slot *slot, struct fuse_statfs_out *out)
 {
@@ -144,7 +152,7 @@ void fs_op_lseek(
 	fs_answer(slot, r, &out, sizeof(out));
 }
 
-static int copy_range(struct fs_slot *slot, uint32_t *copied)
+static int copy_range(struct fs_slot *slot, uint64_t most, uint64_t *copied)
 {
 	CLEANUP_FILE struct fs_file from = {0};
 	CLEANUP_FILE struct fs_file to = {0};
@@ -159,11 +167,11 @@ static int copy_range(struct fs_slot *slot, uint32_t *copied)
 		return r;
 	do {
 		n = copy_file_range(from.fd, &off_in, to.fd, &off_out,
-			(size_t)MIN(in->len, (uint64_t)COPY_MAX), 0);
+			(size_t)MIN(in->len, most), 0);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	*copied = (uint32_t)n;
+	*copied = (uint64_t)n;
 	return 0;
 }
 
@@ -173,8 +181,21 @@ void fs_op_copy_file_range(fuse_req_t req, fuse_ino_t nodeid, off_t offset,
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	struct fuse_write_out out = {0};
-	int r = copy_range(slot, &out.size);
+	uint64_t copied = 0;
+	int r = copy_range(slot, COPY_MAX, &copied);
 
+	out.size = (uint32_t)copied;
+	fs_answer(slot, r, &out, sizeof(out));
+}
+
+/* The same with more bits in the answer. */
+void fs_op_copy_file_range_64(struct fs_slot *slot)
+{
+	struct fs_copy_out out = {0};
+	uint64_t copied = 0;
+	int r = copy_range(slot, COPY_MAX_64, &copied);
+
+	out.bytes_copied = copied;
 	fs_answer(slot, r, &out, sizeof(out));
 }
 

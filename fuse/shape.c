@@ -9,6 +9,7 @@
 
 #include "fuse/ext.h"
 #include "fuse/slot.h"
+#include "fuse/wire.h"
 #include "vhostuser/checked.h"
 
 #define SILENT FS_SHAPE_SILENT
@@ -60,7 +61,14 @@
 	X(COPY_FILE_RANGE, IN(copy_file_range), 0, NONE,    OUT(write),             DEFER) \
 	X(SETUPMAPPING,    IN(setupmapping),    0, NONE,    0,                      0    ) \
 	X(REMOVEMAPPING,   IN(removemapping),   0, RANGES,  0,                      0) \
-	X(SYNCFS,          IN(syncfs),          0, NONE,    0,                      DEFER)
+	X(SYNCFS,          IN(syncfs),          0, NONE,    0,                      DEFER) \
+	X(IOCTL,           IN(ioctl),           0, IOCTL,   OUT(ioctl),             0) \
+	X(TMPFILE,         IN(create),          0, TARGET,  OUT(entry) + OUT(open), EXT)
+
+/* The same of opcodes that the header may not have, so that they are no cases of its enum. */
+#define CARRIED_LATE(X) \
+	X(STATX, sizeof(struct fs_statx_in), 0, NONE, sizeof(struct fs_statx_out), 0) \
+	X(COPY_FILE_RANGE_64, IN(copy_file_range), 0, NONE, sizeof(struct fs_copy_out), DEFER)
 /* clang-format on */
 
 /* Known and not carried: ENOSYS. A header with an opcode in neither list draws a warning below. */
@@ -73,35 +81,25 @@
 	X(SETLK)                                                                                   \
 	X(SETLKW)                                                                                  \
 	X(BMAP)                                                                                    \
-	X(IOCTL)                                                                                   \
 	X(POLL)                                                                                    \
-	X(NOTIFY_REPLY)                                                                            \
-	X(TMPFILE)
-
-#if FUSE_KERNEL_MINOR_VERSION >= 39
-#define ABSENT_39(X) X(STATX)
-#else
-#define ABSENT_39(X)
-#endif
-
-#if FUSE_KERNEL_MINOR_VERSION >= 45
-#define ABSENT_45(X) X(COPY_FILE_RANGE_64)
-#else
-#define ABSENT_45(X)
-#endif
+	X(NOTIFY_REPLY)
 
 static const struct fs_shape shapes[] = {
-#define ROW(op, args_, names_, tail_, answer_, flags_)                                             \
-	[FUSE_##op] = {                                                                            \
+#define SHAPE(args_, names_, tail_, answer_, flags_)                                               \
+	{                                                                                          \
 		.carried = true,                                                                   \
 		.names = (names_),                                                                 \
 		.tail = FS_TAIL_##tail_,                                                           \
 		.flags = (flags_),                                                                 \
 		.args = (args_),                                                                   \
 		.answer = (answer_),                                                               \
-	},
-	CARRIED(ROW)
+	}
+#define ROW(op, ...)      [FUSE_##op] = SHAPE(__VA_ARGS__),
+#define ROW_LATE(op, ...) [FS_OP_##op] = SHAPE(__VA_ARGS__),
+	CARRIED(ROW) CARRIED_LATE(ROW_LATE)
 #undef ROW
+#undef ROW_LATE
+#undef SHAPE
 };
 
 const struct fs_shape *fs_shape_find(uint32_t opcode)
@@ -114,15 +112,26 @@ const struct fs_shape *fs_shape_find(uint32_t opcode)
 /* Every opcode of the header must be a case here: -Wswitch-enum sees to it. */
 const char *fs_opcode_name(uint32_t opcode)
 {
+	switch (opcode) {
+#define CASE_LATE(op, ...)                                                                         \
+	case FS_OP_##op:                                                                           \
+		return #op;
+		CARRIED_LATE(CASE_LATE)
+#undef CASE_LATE
+	}
 	switch ((enum fuse_opcode)opcode) {
 #define CASE(op, ...)                                                                              \
 	case FUSE_##op:                                                                            \
 		return #op;
 		CARRIED(CASE)
 		ABSENT(CASE)
-		ABSENT_39(CASE)
-		ABSENT_45(CASE)
 #undef CASE
+#if FUSE_KERNEL_MINOR_VERSION >= 39
+	case FUSE_STATX:
+#endif
+#if FUSE_KERNEL_MINOR_VERSION >= 45
+	case FUSE_COPY_FILE_RANGE_64:
+#endif
 	case CUSE_INIT:
 	case CUSE_INIT_BSWAP_RESERVED:
 	case FUSE_INIT_BSWAP_RESERVED:
@@ -152,6 +161,9 @@ int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied)
 		break;
 	case FS_TAIL_RANGES:
 		most += FS_RANGES_MAX * sizeof(struct fuse_removemapping_one);
+		break;
+	case FS_TAIL_IOCTL:
+		most += FS_IOCTL_DATA_MAX;
 		break;
 	case FS_TAIL_DATA:
 		*copied = shape->args;
@@ -225,6 +237,14 @@ static int check_data(const void *args, size_t tail_len)
 	return in.size <= tail_len ? 0 : -EINVAL;
 }
 
+static int check_ioctl(const void *args, size_t tail_len)
+{
+	struct fuse_ioctl_in in;
+
+	memcpy(&in, args, sizeof(in));
+	return in.in_size == tail_len ? 0 : -EINVAL;
+}
+
 int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len)
 {
 	const char *pos = (const char *)args + shape->args;
@@ -245,6 +265,8 @@ int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len)
 		return check_forgets(args, (size_t)(end - pos));
 	case FS_TAIL_RANGES:
 		return check_ranges(args, (size_t)(end - pos));
+	case FS_TAIL_IOCTL:
+		return check_ioctl(args, (size_t)(end - pos));
 	case FS_TAIL_DATA:
 		return check_data(args, (size_t)(end - pos));
 	case FS_TAIL_ANY:

@@ -17,6 +17,7 @@ enum fs_tail {
 	FS_TAIL_TARGET,  /* a symlink's target: NUL-terminated, any bytes, not a name */
 	FS_TAIL_FORGETS, /* BATCH_FORGET's entries, as many as the arguments say */
 	FS_TAIL_RANGES,  /* REMOVEMAPPING's ranges, as many as the arguments say, 1..256 */
+	FS_TAIL_IOCTL,   /* IOCTL's data, as much as the arguments say */
 	FS_TAIL_DATA,    /* WRITE's data: stays in guest memory */
 	FS_TAIL_ANY,     /* longer arguments of other versions of the protocol: INIT */
 };
@@ -35,6 +36,9 @@ enum fs_tail {
 
 /* Ranges of one REMOVEMAPPING: a page full of them is the most that guests send. */
 #define FS_RANGES_MAX 256
+
+/* Data that comes with one IOCTL: a page is what guests round some of them up to. */
+#define FS_IOCTL_DATA_MAX 4096
 
 struct fs_shape {
 	bool carried;    /* false: ENOSYS */

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * TMPFILE: an open file without a name, in the file system of a directory (O_TMPFILE).
+ *
+ * The guest may give it a name later, by LINK, also after it closed the file but remembers the
+ * inode. No name and, on some file systems, no file handle leads back to it: so its O_PATH fd stays
+ * open for as long as the guest remembers it, if there is room for one more that lasts.
+ */
+#include "fuse/op.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "fuse/cred.h"
+#include "fuse/walk.h"
+#include "vhostuser/fd.h"
+
+struct made {
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+};
+
+/* An fd of the new file, or -errno. The name that the guest sends ("/") means nothing. */
+static int make(struct fs_slot *slot, const struct fs_node *dir, const struct fuse_create_in *in,
+	int flags)
+{
+	struct fs_cred cred;
+	int fd, r = fs_cred_enter(dir->tree, slot->header.uid, slot->header.gid, &cred);
+
+	if (r < 0)
+		return r;
+	/* With O_EXCL it can never be given a name: the host is to keep that too. */
+	fd = fs_open_beneath(dir->fd, ".", flags | O_TMPFILE | (int)(in->flags & O_EXCL),
+		in->mode & 07777);
+	fs_cred_leave(&cred);
+	return fd;
+}
+
+static void keep(struct fs_tree *tree, struct fs_inode *inode)
+{
+	if (fs_inode_fd_get(tree, inode) >= 0 && !fs_inode_fd_stick(tree, inode))
+		fs_inode_fd_put(tree, inode);
+}
+
+/* The open file and its inode, registered. `fd` and its room are consumed. */
+static int enter(struct fs_tree *tree, int fd, int flags, struct made *out)
+{
+	struct fs_entry entry;
+	struct fs_inode *inode;
+	int r = fs_tree_enter_nameless(tree, fd, &entry);
+
+	if (r < 0) {
+		fd_close(&fd);
+		fs_fds_release(tree, FS_FD_LASTING);
+		return r;
+	}
+	inode = fs_inode_ref(entry.inode);
+	r = fs_handle_add(tree, inode, fd, flags, &out->open.fh);
+	fs_entry_fill(tree, &entry, &out->entry);
+	if (r < 0)
+		fs_inode_forget(tree, out->entry.nodeid, 1);
+	else
+		keep(tree, inode);
+	fs_inode_put(tree, inode);
+	return r;
+}
+
+static int make_nameless(struct fs_slot *slot, struct made *out)
+{
+	CLEANUP_NODE struct fs_node dir = {0};
+	const struct fuse_create_in *in = fs_slot_args(slot);
+	int fd, flags, r = fs_open_flags(in->flags, &flags);
+
+	if (r == 0 && (flags & O_ACCMODE) == O_RDONLY)
+		r = -EINVAL;
+	if (r == 0)
+		r = fs_may_change(slot);
+	if (r == 0)
+		r = fs_node_get(slot, slot->header.nodeid, &dir);
+	if (r == 0 && dir.inode->type != S_IFDIR)
+		r = -ENOTDIR;
+	if (r == 0)
+		r = fs_fds_reserve(dir.tree, FS_FD_LASTING);
+	if (r < 0)
+		return r;
+	fd = make(slot, &dir, in, flags);
+	if (fd < 0) {
+		fs_fds_release(dir.tree, FS_FD_LASTING);
+		return fd;
+	}
+	out->open.open_flags = fs_open_answer(dir.tree->config.cache, false);
+	return enter(dir.tree, fd, flags, out);
+}
+
+void fs_op_tmpfile(struct fs_slot *slot)
+{
+	struct made out = {0};
+	int r = make_nameless(slot, &out);
+
+	fs_answer(slot, r, &out, sizeof(out));
+}

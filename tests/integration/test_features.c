@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Operations and options that not every guest uses, through the socket. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fuse/wire.h"
+#include "tests/integration/harness.h"
+
+#define ROOT FUSE_ROOT_ID
+
+/* One request; the reply's body, up to `size` bytes, goes to *out. */
+static int call(struct it *it, uint32_t opcode, uint64_t nodeid, const void *args,
+	uint32_t args_len, const char *name, void *out, uint32_t size)
+{
+	struct fc_call request = {
+		.opcode = opcode,
+		.nodeid = nodeid,
+		.args = args,
+		.args_len = args_len,
+		.name = name,
+		.room = size,
+	};
+	struct fc_reply reply;
+	int r = fc_call(it->q, &request, &reply);
+
+	if (r == 0 && out)
+		memcpy(out, reply.body, reply.len < size ? reply.len : size);
+	return r;
+}
+
+static uint64_t node(struct it *it, const char *name)
+{
+	struct fuse_entry_out entry;
+
+	assert_int_equal(fc_walk(it->q, name, &entry), 0);
+	return entry.nodeid;
+}
+
+static void birth_time(void **state)
+{
+	struct it *it = *state;
+	struct fs_statx_in in = {.sx_mask = STATX_BTIME};
+	struct fs_statx_out out;
+	struct statx stx;
+
+	it_file(it, "file", "hello");
+	assert_int_equal(
+		call(it, FS_OP_STATX, node(it, "file"), &in, sizeof(in), NULL, &out, sizeof(out)),
+		0);
+	assert_int_equal(statx(AT_FDCWD, it_path(it, "file"), 0, STATX_BTIME, &stx), 0);
+	assert_int_equal(out.stat.mask & STATX_BTIME, stx.stx_mask & STATX_BTIME);
+	assert_int_equal(out.stat.btime.tv_sec, stx.stx_btime.tv_sec);
+	assert_int_equal(out.stat.btime.tv_nsec, stx.stx_btime.tv_nsec);
+	assert_int_equal(out.stat.size, 5);
+}
+
+struct created {
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+};
+
+static void nameless_file(void **state)
+{
+	struct it *it = *state;
+	struct fuse_create_in in = {.flags = O_RDWR, .mode = 0600};
+	struct created made;
+	struct fuse_entry_out linked;
+	struct stat st;
+
+	it->q->uid = 77;
+	it->q->gid = 78;
+	assert_int_equal(
+		call(it, FUSE_TMPFILE, ROOT, &in, sizeof(in), "/", &made, sizeof(made)), 0);
+	assert_int_equal(fc_write(it->q, made.entry.nodeid, made.open.fh, 0, "data", 4), 4);
+	assert_int_equal(fc_release(it->q, made.entry.nodeid, made.open.fh), 0);
+	assert_int_equal(fc_link(it->q, made.entry.nodeid, ROOT, "named", &linked), 0);
+	assert_int_equal(linked.nodeid, made.entry.nodeid);
+	assert_int_equal(stat(it_path(it, "named"), &st), 0);
+	assert_int_equal(st.st_size, 4);
+	assert_int_equal(st.st_nlink, 1);
+	if (geteuid() == 0)
+		assert_true(st.st_uid == 77 && st.st_gid == 78);
+}
+
+static void file_flags(void **state)
+{
+	struct it *it = *state;
+	struct {
+		struct fuse_ioctl_in in;
+		int flags;
+	} set = {.in = {.cmd = FS_IOC_SETFLAGS, .in_size = 4}};
+	struct {
+		struct fuse_ioctl_out out;
+		int flags;
+	} got = {.flags = 0};
+	struct fuse_ioctl_in get = {.cmd = FS_IOC_GETFLAGS, .out_size = 4};
+	struct fuse_open_out open_out;
+	int want = 0, r, fd;
+	uint64_t nodeid;
+
+	it_file(it, "file", "hello");
+	nodeid = node(it, "file");
+	fd = open(it_path(it, "file"), O_RDONLY | O_CLOEXEC);
+	r = ioctl(fd, FS_IOC_GETFLAGS, &want) < 0 ? -errno : 0;
+	assert_int_equal(fc_open(it->q, nodeid, O_RDONLY, &open_out), 0);
+	get.fh = set.in.fh = open_out.fh;
+	assert_int_equal(
+		call(it, FUSE_IOCTL, nodeid, &get, sizeof(get), NULL, &got, sizeof(got)), r);
+	assert_int_equal(got.flags, want);
+	set.flags = want | FS_NODUMP_FL;
+	assert_int_equal(call(it, FUSE_IOCTL, nodeid, &set, sizeof(set.in) + 4, NULL, NULL,
+				 sizeof(struct fuse_ioctl_out)),
+		r);
+	if (r == 0) {
+		assert_int_equal(ioctl(fd, FS_IOC_GETFLAGS, &want), 0);
+		assert_int_equal(want, set.flags);
+	}
+	close(fd);
+}
+
+static const struct CMUnitTest tests[] = {
+	IT_TEST(birth_time),
+	IT_TEST(nameless_file),
+	IT_TEST(file_flags),
+};
+
+static const struct it_difference differences[] = {
+	{ "birth_time", "it has no STATX" },
+	{ "nameless_file", "it has no TMPFILE" },
+	{ "file_flags", "it carries no ioctl" },
+};
+
+IT_MAIN("features", tests, differences)
