@@ -106,7 +106,7 @@ static int come_back(void)
 
 	if (r == 0)
 		r = set_egid(self.gid);
-	if (r == 0 && self.caps.effective != self.caps.permitted)
+	if (r == 0 && (self.stuck || self.caps.effective != self.caps.permitted))
 		r = caps_set(&self.caps, self.caps.effective);
 	self.stuck = r < 0;
 	if (r < 0)
@@ -118,7 +118,7 @@ int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cr
 {
 	int r;
 
-	cred->switched = false;
+	*cred = (struct fs_cred){0};
 	if (!tree->can_switch)
 		return 0;
 	r = learn();
@@ -147,9 +147,26 @@ int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cr
 	return r;
 }
 
+int fs_cred_shed(struct fs_cred *cred)
+{
+	int r = learn();
+
+	*cred = (struct fs_cred){0};
+	if (r < 0 || (self.stuck && come_back() < 0))
+		return -EIO;
+	if (!(self.caps.effective & CAP_BIT(CAP_FSETID)))
+		return 0;
+	r = caps_set(&self.caps, self.caps.effective & ~CAP_BIT(CAP_FSETID));
+	cred->shed = r == 0;
+	return r;
+}
+
 void fs_cred_leave(struct fs_cred *cred)
 {
+	/* Having less is no danger: like a switch, it is tried again before the next. */
+	if (cred->shed && caps_set(&self.caps, self.caps.effective) < 0)
+		self.stuck = true;
 	if (cred->switched)
 		come_back();
-	cred->switched = false;
+	*cred = (struct fs_cred){0};
 }

@@ -20,6 +20,7 @@ struct fs_tree;
 /* Opaque state of a switch, on the caller's stack. */
 struct fs_cred {
 	bool switched;
+	bool shed;
 };
 
 /*
@@ -35,6 +36,13 @@ bool fs_cred_usable(void);
  * switch could not be undone.
  */
 int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cred *cred);
+
+/*
+ * Goes on without CAP_FSETID, on this thread, until fs_cred_leave: the host then clears setuid and
+ * setgid bits as for an unprivileged caller. Nothing to do where the process lacks it anyway. Not
+ * to be nested with fs_cred_enter. -EIO as there; -errno: it is still there.
+ */
+int fs_cred_shed(struct fs_cred *cred);
 
 /*
  * Takes the gateway's credentials again. If the kernel refuses (out of memory), the thread stays

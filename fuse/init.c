@@ -49,10 +49,14 @@ static bool with_readdirplus(const struct fs_config *config)
 	return config->cache != FS_CACHE_NEVER;
 }
 
+static bool with_killpriv(const struct fs_config *config)
+{
+	return config->features.killpriv_v2;
+}
+
 /*
  * The flags that we carry, each only when the guest offers it. One that is not here is not agreed
- * on: locks stay the guest's own, there is no write-back cache, no setuid-killing on our side, no
- * passthrough.
+ * on: locks stay the guest's own, no passthrough.
  */
 static const struct init_flag {
 	uint64_t flag;
@@ -67,6 +71,8 @@ static const struct init_flag {
 	{FUSE_ASYNC_DIO, NULL},
 	{FUSE_PARALLEL_DIROPS, NULL},
 	{FUSE_MAX_PAGES, NULL},
+	{FUSE_HANDLE_KILLPRIV, with_killpriv},
+	{FUSE_HANDLE_KILLPRIV_V2, with_killpriv},
 	{FUSE_INIT_EXT, NULL},
 	{FUSE_MAP_ALIGNMENT, fs_dax_usable},
 	{FUSE_HAS_INODE_DAX, fs_dax_usable},
@@ -79,6 +85,9 @@ uint64_t fs_init_agree(const struct fs_config *config, uint64_t offered)
 	for (size_t i = 0; i < ARRAY_SIZE(init_flags); i++)
 		if (!init_flags[i].when || init_flags[i].when(config))
 			agreed |= init_flags[i].flag & offered;
+	/* One of them: the second says which callers are meant. */
+	if (agreed & FUSE_HANDLE_KILLPRIV_V2)
+		agreed &= ~(uint64_t)FUSE_HANDLE_KILLPRIV;
 	return agreed;
 }
 

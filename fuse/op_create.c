@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fuse/cred.h"
+#include "fuse/killpriv.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
 
@@ -152,15 +153,20 @@ static int create_new(struct fs_slot *slot, const struct fs_node *parent, const 
 
 /* Somebody else made it: opens what is there. Its attributes are those after O_TRUNC. */
 static int open_existing(
-	struct fs_node *parent, const char *name, int flags, struct fs_entry *entry)
+	struct fs_node *parent, const char *name, int flags, bool kill, struct fs_entry *entry)
 {
 	struct fs_tree *tree = parent->tree;
+	struct fs_cred cred;
 	uint64_t nodeid;
 	int fd, r = fs_tree_lookup(tree, parent->inode, parent->fd, name, entry);
 
 	if (r < 0)
 		return r;
-	fd = entry->inode->type == S_IFDIR ? -EISDIR : fs_inode_open(tree, entry->inode, flags);
+	fd = entry->inode->type == S_IFDIR ? -EISDIR : fs_kill_begin(kill, &cred);
+	if (fd == 0) {
+		fd = fs_inode_open(tree, entry->inode, flags);
+		fs_cred_leave(&cred);
+	}
 	r = fd < 0 ? fd : fs_stat_at(fd, "", &entry->stx);
 	if (r == 0)
 		return fd;
@@ -179,7 +185,8 @@ static int create_or_open(struct fs_slot *slot, struct fs_node *parent, const ch
 	int r, fd = create_new(slot, parent, name, in, flags);
 
 	if (fd == -EEXIST && !(in->flags & O_EXCL))
-		return open_existing(parent, name, flags, entry);
+		return open_existing(parent, name, flags,
+			fs_kill_wanted(slot, in->open_flags & FUSE_OPEN_KILL_SUIDGID), entry);
 	if (fd < 0)
 		return fd;
 	r = fs_tree_enter(parent->tree, parent->inode, name, fd, entry);

@@ -16,10 +16,27 @@
 #include <unistd.h>
 
 #include "fuse/dax.h"
+#include "fuse/killpriv.h"
 #include "vhostuser/checked.h"
 
 /* Segments of one system call, on the stack: 2 MiB of a guest's pages. IOV_MAX is 1024. */
 #define SEGMENTS 512
+
+/* A truncation is a write: the guest may ask to have it take setuid bits off. */
+static int open_held(struct fs_slot *slot, const struct fs_held *held, int flags, uint64_t *fh)
+{
+	const struct fuse_open_in *in = fs_slot_args(slot);
+	struct fs_cred cred;
+	int r = fs_kill_begin(
+		flags & O_TRUNC && fs_kill_wanted(slot, in->open_flags & FUSE_OPEN_KILL_SUIDGID),
+		&cred);
+
+	if (r < 0)
+		return r;
+	r = fs_handle_open(held->tree, held->inode, flags, fh);
+	fs_cred_leave(&cred);
+	return r;
+}
 
 static int open_node(struct fs_slot *slot, uint64_t *fh)
 {
@@ -33,7 +50,7 @@ static int open_node(struct fs_slot *slot, uint64_t *fh)
 		r = fs_held_get(slot, slot->header.nodeid, &held);
 	if (r == 0 && held.inode->type == S_IFDIR)
 		r = -EISDIR;
-	return r < 0 ? r : fs_handle_open(held.tree, held.inode, flags, fh);
+	return r < 0 ? r : open_held(slot, &held, flags, fh);
 }
 
 void fs_op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
@@ -182,6 +199,7 @@ static int write_file(struct fs_slot *slot, bool may_block)
 {
 	CLEANUP_FILE struct fs_file file = {0};
 	const struct fuse_write_in *in = fs_slot_args(slot);
+	struct fs_cred cred;
 	_Atomic bool *refused;
 	int rwf = 0, r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
 
@@ -194,7 +212,12 @@ static int write_file(struct fs_slot *slot, bool may_block)
 		rwf = in_place(file.handle, refused, true);
 	if (rwf < 0)
 		return rwf;
+	r = fs_kill_begin(
+		fs_kill_wanted(slot, in->write_flags & FUSE_WRITE_KILL_SUIDGID), &cred);
+	if (r < 0)
+		return r;
 	r = write_all(slot, file.fd, rwf);
+	fs_cred_leave(&cred);
 	return learn(r, rwf, refused);
 }
 

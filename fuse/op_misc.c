@@ -10,6 +10,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "fuse/killpriv.h"
 #include "fuse/walk.h"
 #include "fuse/wire.h"
 #include "vhostuser/checked.h"
@@ -101,16 +102,21 @@ static int allocate(struct fs_slot *slot)
 {
 	CLEANUP_FILE struct fs_file file = {0};
 	const struct fuse_fallocate_in *in = fs_slot_args(slot);
+	struct fs_cred cred;
 	int r = in->mode & ~(unsigned int)FALLOC_FLAGS ? -EOPNOTSUPP : fs_may_change(slot);
 
 	if (r == 0)
 		r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
+	if (r == 0)
+		r = fs_kill_begin(fs_kill_agreed(slot), &cred);
 	if (r < 0)
 		return r;
 	do {
 		r = fallocate(file.fd, (int)in->mode, (off_t)in->offset, (off_t)in->length);
-	} while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : 0;
+		r = r < 0 ? -errno : 0;
+	} while (r == -EINTR);
+	fs_cred_leave(&cred);
+	return r;
 }
 
 /* Always on a thread that may block (shape.h), as COPY_FILE_RANGE and SYNCFS. */
@@ -159,18 +165,23 @@ static int copy_range(struct fs_slot *slot, uint64_t most, uint64_t *copied)
 	const struct fuse_copy_file_range_in *in = fs_slot_args(slot);
 	off_t off_in = (off_t)in->off_in, off_out = (off_t)in->off_out;
 	int r = in->flags ? -EINVAL : fs_file_get(slot, slot->header.nodeid, in->fh_in, &from);
+	struct fs_cred cred;
 	ssize_t n;
 
 	if (r == 0)
 		r = fs_file_get(slot, in->nodeid_out, in->fh_out, &to);
+	if (r == 0)
+		r = fs_kill_begin(fs_kill_agreed(slot), &cred);
 	if (r < 0)
 		return r;
 	do {
 		n = copy_file_range(from.fd, &off_in, to.fd, &off_out,
 			(size_t)MIN(in->len, most), 0);
 	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
+	r = n < 0 ? -errno : 0;
+	fs_cred_leave(&cred);
+	if (r < 0)
+		return r;
 	*copied = (uint64_t)n;
 	return 0;
 }

@@ -78,6 +78,7 @@ static int set_action(const struct gw_option *option, struct gw_options *options
 	return 0;
 }
 
+#define NO_FLAG(field)          gw_clear_flag, offsetof(struct gw_options, field)
 #define FLAG(field)             gw_set_flag, offsetof(struct gw_options, field)
 #define STRING(field)           gw_set_string, offsetof(struct gw_options, field)
 #define WORD(field, words)      gw_set_word, offsetof(struct gw_options, field), words
@@ -104,6 +105,10 @@ const struct gw_option gw_option_table[] = {
 		"how long guests believe: attr, entry, negative, dir",
 		gw_set_timeouts},
 	{"readonly", NULL, NULL, "refuse every change", FLAG(readonly)},
+	{"killpriv-v2", NULL, NULL, "clear setuid and setgid bits here, not in the guest",
+		FLAG(features.killpriv_v2)},
+	{"no-killpriv-v2", NULL, NULL, "leave that to the guest; the default",
+		NO_FLAG(features.killpriv_v2)},
 	{"sandbox", "none|chroot", "chroot as root", "confinement; no namespaces yet",
 		WORD(sandbox, sandbox_words)},
 	{"dax-window", "SIZE", "0",

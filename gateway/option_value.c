@@ -19,6 +19,12 @@ int gw_set_flag(const struct gw_option *option, struct gw_options *options, cons
 	return 0;
 }
 
+int gw_clear_flag(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	*(bool *)field(option, options) = false;
+	return 0;
+}
+
 int gw_set_string(const struct gw_option *option, struct gw_options *options, const char *value)
 {
 	*(const char **)field(option, options) = value;

@@ -126,16 +126,56 @@ static void file_flags(void **state)
 	close(fd);
 }
 
+static const char *const killpriv[] = {"--killpriv-v2", NULL};
+static struct it_options with_killpriv = {.be = {.extra = killpriv}};
+
+static void setuid_bits(void **state)
+{
+	struct it *it = *state;
+	struct {
+		struct fuse_write_in in;
+		char data[4];
+	} write = {.in = {.size = 4}};
+	struct fuse_write_out out;
+	struct fuse_open_out open_out;
+	struct stat st;
+	uint64_t nodeid;
+
+	assert_true(it->init.flags & FUSE_HANDLE_KILLPRIV_V2);
+	assert_false(it->init.flags & FUSE_HANDLE_KILLPRIV);
+	it_file(it, "file", "hello");
+	assert_int_equal(chmod(it_path(it, "file"), 06755), 0);
+	nodeid = node(it, "file");
+	assert_int_equal(fc_open(it->q, nodeid, O_WRONLY, &open_out), 0);
+	write.in.fh = open_out.fh;
+	if (geteuid() == 0) {
+		/* A caller that may keep them. */
+		assert_int_equal(call(it, FUSE_WRITE, nodeid, &write, sizeof(write.in) + 4, NULL,
+					 &out, sizeof(out)),
+			0);
+		assert_int_equal(stat(it_path(it, "file"), &st), 0);
+		assert_int_equal(st.st_mode & 07777, 06755);
+	}
+	write.in.write_flags = FUSE_WRITE_KILL_SUIDGID;
+	assert_int_equal(call(it, FUSE_WRITE, nodeid, &write, sizeof(write.in) + 4, NULL, &out,
+				 sizeof(out)),
+		0);
+	assert_int_equal(stat(it_path(it, "file"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
+}
+
 static const struct CMUnitTest tests[] = {
 	IT_TEST(birth_time),
 	IT_TEST(nameless_file),
 	IT_TEST(file_flags),
+	IT_TEST_WITH(setuid_bits, with_killpriv),
 };
 
 static const struct it_difference differences[] = {
 	{ "birth_time", "it has no STATX" },
 	{ "nameless_file", "it has no TMPFILE" },
 	{ "file_flags", "it carries no ioctl" },
+	{ "setuid_bits", "it takes no such option" },
 };
 
 IT_MAIN("features", tests, differences)

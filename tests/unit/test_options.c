@@ -81,6 +81,22 @@ static void test_timeouts(void **state)
 			PARSE(&o, "--shared-dir=/srv", "--fd=3", "--timeout", bad[i]), -EINVAL);
 }
 
+/* Pairs of which the last one counts. */
+static void test_pairs(void **state)
+{
+	struct gw_options o;
+
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3"), 0);
+	assert_false(o.features.killpriv_v2);
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3", "--killpriv-v2"), 0);
+	assert_true(o.features.killpriv_v2);
+	assert_int_equal(
+		PARSE(&o, "--shared-dir=/srv", "--fd=3", "--killpriv-v2", "--no-killpriv-v2"), 0);
+	assert_false(o.features.killpriv_v2);
+	assert_int_equal(
+		PARSE(&o, "--shared-dir=/srv", "--fd=3", "--no-killpriv-v2=1"), -EINVAL);
+}
+
 static void test_both_spellings(void **state)
 {
 	struct gw_options o;
@@ -283,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_both_spellings),
 		cmocka_unit_test(test_timeouts),
+		cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_tag_of_36_bytes),

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What options turn on in the service, and what a session agrees on. */
+#include "tests/unit/fs_client.h"
+
+#include "fuse/wire.h"
+
+static int teardown(void **state)
+{
+	if (*state)
+		client_free(*state);
+	return 0;
+}
+
+static const struct fs_features killpriv = {.killpriv_v2 = true};
+
+static bool is_root(void)
+{
+	return geteuid() == 0;
+}
+
+/* A file whose both bits are set, with a mode in which both count. */
+static void make_setuid(struct client *c, const char *name)
+{
+	host_write(c, name, "0123456789");
+	assert_int_equal(chmod(host(c, name), 06777), 0);
+}
+
+#define assert_kept(c, name)   assert_int_equal(host_stat(c, name).st_mode & 07777, 06777)
+#define assert_killed(c, name) assert_int_equal(host_stat(c, name).st_mode & 07777, 0777)
+
+static int write_with(struct client *c, uint64_t node, uint64_t fh, uint32_t write_flags)
+{
+	struct {
+		struct fuse_write_in in;
+		char data[8];
+	} args = {.in = {.fh = fh, .size = 8, .write_flags = write_flags}, .data = "datadat"};
+
+	return ask(c, FUSE_WRITE, node, &args, sizeof(args.in) + 8, NULL, NULL);
+}
+
+static int open_with(struct client *c, uint64_t node, uint32_t flags, uint32_t open_flags)
+{
+	struct fuse_open_in in = {.flags = flags, .open_flags = open_flags};
+
+	return ask(c, FUSE_OPEN, node, &in, sizeof(in), NULL, NULL);
+}
+
+/* Each request that has a flag, without and with it. */
+static void test_killpriv_v2(void **state)
+{
+	struct client *c = *state = client_with(FS_CACHE_AUTO, &killpriv, 0);
+	struct fuse_setattr_in cut = {.valid = FATTR_SIZE, .size = 3};
+	struct fuse_create_in create = {.flags = O_CREAT | O_RDWR | O_TRUNC, .mode = 0644};
+	struct fuse_open_out out;
+	uint64_t node;
+
+	if (!is_root())
+		return;
+	make_setuid(c, "f");
+	node = node_of(c, ROOT, "f");
+	assert_int_equal(do_open(c, FUSE_OPEN, node, O_RDWR, &out), 0);
+
+	assert_int_equal(write_with(c, node, out.fh, 0), 0);
+	assert_kept(c, "f");
+	assert_int_equal(write_with(c, node, out.fh, FUSE_WRITE_KILL_SUIDGID), 0);
+	assert_killed(c, "f");
+
+	make_setuid(c, "f");
+	assert_int_equal(do_setattr(c, node, &cut), 0);
+	assert_kept(c, "f");
+	cut.valid |= FATTR_KILL_SUIDGID;
+	cut.size = 2;
+	assert_int_equal(do_setattr(c, node, &cut), 0);
+	assert_killed(c, "f");
+
+	make_setuid(c, "f");
+	assert_int_equal(open_with(c, node, O_WRONLY | O_TRUNC, 0), 0);
+	assert_kept(c, "f");
+	make_setuid(c, "f");
+	assert_int_equal(open_with(c, node, O_WRONLY, FUSE_OPEN_KILL_SUIDGID), 0);
+	assert_kept(c, "f");
+	assert_int_equal(open_with(c, node, O_WRONLY | O_TRUNC, FUSE_OPEN_KILL_SUIDGID), 0);
+	assert_killed(c, "f");
+
+	make_setuid(c, "f");
+	create.open_flags = FUSE_OPEN_KILL_SUIDGID;
+	assert_int_equal(ask(c, FUSE_CREATE, ROOT, &create, sizeof(create), "f", NULL), 0);
+	assert_killed(c, "f");
+}
+
+/* Those without a flag: always. And the thread has its capability back after each. */
+static void test_killpriv_always(void **state)
+{
+	struct client *c = *state = client_with(FS_CACHE_AUTO, &killpriv, 0);
+	struct fuse_fallocate_in allocate = {.length = 100};
+	struct fuse_copy_file_range_in copy = {.len = 4};
+	struct fuse_open_out from, to;
+	uint64_t node;
+
+	if (!is_root())
+		return;
+	make_setuid(c, "f");
+	host_write(c, "from", "0123");
+	node = node_of(c, ROOT, "f");
+	assert_int_equal(do_open(c, FUSE_OPEN, node, O_RDWR, &to), 0);
+	assert_int_equal(do_open(c, FUSE_OPEN, node_of(c, ROOT, "from"), O_RDONLY, &from), 0);
+	allocate.fh = to.fh;
+	assert_int_equal(
+		ask(c, FUSE_FALLOCATE, node, &allocate, sizeof(allocate), NULL, NULL), 0);
+	assert_killed(c, "f");
+	make_setuid(c, "f");
+	copy.fh_in = from.fh;
+	copy.fh_out = to.fh;
+	copy.nodeid_out = node;
+	assert_int_equal(ask(c, FUSE_COPY_FILE_RANGE, node_of(c, ROOT, "from"), &copy,
+				 sizeof(copy), NULL, NULL),
+		0);
+	assert_killed(c, "f");
+	make_setuid(c, "f");
+	assert_int_equal(write_with(c, node, to.fh, 0), 0);
+	assert_kept(c, "f");
+}
+
+/* Guests before 5.11 have only version 1: each write kills, whoever wrote. */
+static void test_killpriv_v1(void **state)
+{
+	struct client *c = *state =
+		client_with(FS_CACHE_AUTO, &killpriv, FUSE_HANDLE_KILLPRIV_V2);
+	struct fuse_setattr_in cut = {.valid = FATTR_SIZE, .size = 3};
+	struct fuse_open_out out;
+	uint64_t node;
+
+	if (!is_root())
+		return;
+	make_setuid(c, "f");
+	node = node_of(c, ROOT, "f");
+	assert_int_equal(do_open(c, FUSE_OPEN, node, O_RDWR, &out), 0);
+	assert_int_equal(write_with(c, node, out.fh, 0), 0);
+	assert_killed(c, "f");
+	make_setuid(c, "f");
+	assert_int_equal(do_setattr(c, node, &cut), 0);
+	assert_killed(c, "f");
+	make_setuid(c, "f");
+	assert_int_equal(open_with(c, node, O_WRONLY | O_TRUNC, 0), 0);
+	assert_killed(c, "f");
+}
+
+/* Without the option the guest clears the bits itself; a flag on a write is still heeded. */
+static void test_no_killpriv(void **state)
+{
+	struct client *c = *state = client_new(FS_CACHE_AUTO, false, 0);
+	struct fuse_open_out out;
+	uint64_t node;
+
+	if (!is_root())
+		return;
+	make_setuid(c, "f");
+	node = node_of(c, ROOT, "f");
+	assert_int_equal(do_open(c, FUSE_OPEN, node, O_RDWR, &out), 0);
+	assert_int_equal(write_with(c, node, out.fh, 0), 0);
+	assert_kept(c, "f");
+	assert_int_equal(write_with(c, node, out.fh, FUSE_WRITE_KILL_SUIDGID), 0);
+	assert_killed(c, "f");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_killpriv_v2, teardown),
+		cmocka_unit_test_teardown(test_killpriv_always, teardown),
+		cmocka_unit_test_teardown(test_killpriv_v1, teardown),
+		cmocka_unit_test_teardown(test_no_killpriv, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
