@@ -21,6 +21,7 @@
 #include "fuse/reply.h"
 #include "fuse/session.h"
 #include "fuse/slot.h"
+#include "fuse/wire.h"
 #include "vhostuser/checked.h"
 #include "vhostuser/log.h"
 
@@ -46,12 +47,24 @@ static_assert(DAX_ALIGN == 1u << MAP_ALIGNMENT, "what the window takes");
 static bool with_readdirplus(const struct fs_config *config)
 {
 	/* Attributes that are asked for again at once are not worth fetching with the names. */
-	return config->cache != FS_CACHE_NEVER;
+	if (config->features.readdirplus == FS_READDIRPLUS_AUTO)
+		return config->cache != FS_CACHE_NEVER;
+	return config->features.readdirplus == FS_READDIRPLUS_ON;
 }
 
 static bool with_killpriv(const struct fs_config *config)
 {
 	return config->features.killpriv_v2;
+}
+
+static bool with_writeback(const struct fs_config *config)
+{
+	return config->features.writeback;
+}
+
+static bool with_direct_mmap(const struct fs_config *config)
+{
+	return config->features.direct_mmap;
 }
 
 /*
@@ -69,6 +82,8 @@ static const struct init_flag {
 	{FUSE_DO_READDIRPLUS, with_readdirplus},
 	{FUSE_READDIRPLUS_AUTO, with_readdirplus},
 	{FUSE_ASYNC_DIO, NULL},
+	{FUSE_WRITEBACK_CACHE, with_writeback},
+	{FUSE_DIRECT_IO_ALLOW_MMAP, with_direct_mmap},
 	{FUSE_PARALLEL_DIROPS, NULL},
 	{FUSE_MAX_PAGES, NULL},
 	{FUSE_HANDLE_KILLPRIV, with_killpriv},

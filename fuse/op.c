@@ -10,7 +10,7 @@
 #include "fuse/dax.h"
 #include "fuse/timeout.h"
 
-/* Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are not among them. */
+/* Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are only if it may. */
 #define OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC)
 
 int fs_may_change(const struct fs_slot *slot)
@@ -146,10 +146,32 @@ int fs_entry_look_up(struct fs_tree *tree, const struct fs_node *parent, const c
 	return r;
 }
 
-int fs_open_flags(uint32_t guest, int *flags)
+/*
+ * A guest with a write-back cache reads what lies around a write, also from a file that a program
+ * opened for writing only; and it says itself where an append goes, since it alone knows the size.
+ */
+static int for_writeback(int flags)
 {
-	*flags = (int)(guest & OPEN_FLAGS);
-	return (*flags & O_ACCMODE) == O_ACCMODE ? -EINVAL : 0;
+	if ((flags & O_ACCMODE) == O_WRONLY)
+		flags = (flags & ~O_ACCMODE) | O_RDWR;
+	return flags & ~O_APPEND;
+}
+
+int fs_open_flags(const struct fs_slot *slot, uint32_t guest, int *flags)
+{
+	const struct fs_features *features = &fs_config_of(slot)->features;
+	int mask = OPEN_FLAGS;
+
+	if (features->direct_io)
+		mask |= O_DIRECT;
+	if (features->noatime)
+		mask |= O_NOATIME;
+	*flags = (int)guest & mask;
+	if ((*flags & O_ACCMODE) == O_ACCMODE)
+		return -EINVAL;
+	if (slot->session->init_flags & FUSE_WRITEBACK_CACHE)
+		*flags = for_writeback(*flags);
+	return 0;
 }
 
 uint32_t fs_open_answer(enum fs_cache cache, bool directory)

@@ -83,8 +83,8 @@ void fs_entry_fill(struct fs_tree *tree, struct fs_entry *entry, struct fuse_ent
 int fs_entry_look_up(struct fs_tree *tree, const struct fs_node *parent, const char *name,
 	struct fuse_entry_out *out);
 
-/* What the guest asked for, as flags for our own open(). -EINVAL. */
-int fs_open_flags(uint32_t guest, int *flags);
+/* What the guest asked for, as flags for our own open(), as the session has it. -EINVAL. */
+int fs_open_flags(const struct fs_slot *slot, uint32_t guest, int *flags);
 /* FOPEN_* of a file or directory in the share's cache mode. */
 uint32_t fs_open_answer(enum fs_cache cache, bool directory);
 

@@ -202,7 +202,7 @@ static int create(struct fs_slot *slot, const char *name, struct created *out)
 	const struct fuse_create_in *in = fs_slot_args(slot);
 	struct fs_entry entry;
 	struct fs_tree *tree;
-	int fd, flags, r = fs_open_flags(in->flags, &flags);
+	int fd, flags, r = fs_open_flags(slot, in->flags, &flags);
 
 	if (r == 0)
 		r = fs_may_change(slot);

@@ -34,6 +34,9 @@ static int open_held(struct fs_slot *slot, const struct fs_held *held, int flags
 	if (r < 0)
 		return r;
 	r = fs_handle_open(held->tree, held->inode, flags, fh);
+	/* Reading was our wish: one who may only write does without. */
+	if (r == -EACCES && (flags ^ (int)in->flags) & O_ACCMODE)
+		r = fs_handle_open(held->tree, held->inode, (flags & ~O_ACCMODE) | O_WRONLY, fh);
 	fs_cred_leave(&cred);
 	return r;
 }
@@ -42,7 +45,7 @@ static int open_node(struct fs_slot *slot, uint64_t *fh)
 {
 	CLEANUP_HELD struct fs_held held = {0};
 	const struct fuse_open_in *in = fs_slot_args(slot);
-	int flags, r = fs_open_flags(in->flags, &flags);
+	int flags, r = fs_open_flags(slot, in->flags, &flags);
 
 	if (r == 0 && ((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC))
 		r = fs_may_change(slot);

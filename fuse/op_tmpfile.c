@@ -70,7 +70,7 @@ static int make_nameless(struct fs_slot *slot, struct made *out)
 {
 	CLEANUP_NODE struct fs_node dir = {0};
 	const struct fuse_create_in *in = fs_slot_args(slot);
-	int fd, flags, r = fs_open_flags(in->flags, &flags);
+	int fd, flags, r = fs_open_flags(slot, in->flags, &flags);
 
 	if (r == 0 && (flags & O_ACCMODE) == O_RDONLY)
 		r = -EINVAL;

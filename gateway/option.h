@@ -45,6 +45,8 @@ extern const struct gw_option gw_option_table[];
 int gw_set_flag(const struct gw_option *option, struct gw_options *options, const char *value);
 /* bool: false. Takes no value. */
 int gw_clear_flag(const struct gw_option *option, struct gw_options *options, const char *value);
+/* An enum: the row's min. Takes no value. */
+int gw_set_value(const struct gw_option *option, struct gw_options *options, const char *value);
 /* const char *: a string that is not empty, borrowed. */
 int gw_set_string(const struct gw_option *option, struct gw_options *options, const char *value);
 /* An enum: one of the row's words. */

@@ -25,6 +25,14 @@ int gw_clear_flag(const struct gw_option *option, struct gw_options *options, co
 	return 0;
 }
 
+int gw_set_value(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	int number = (int)option->min;
+
+	memcpy(field(option, options), &number, sizeof(number));
+	return 0;
+}
+
 int gw_set_string(const struct gw_option *option, struct gw_options *options, const char *value)
 {
 	*(const char **)field(option, options) = value;

@@ -164,11 +164,58 @@ static void setuid_bits(void **state)
 	assert_int_equal(st.st_mode & 07777, 0755);
 }
 
+static const char *const writeback[] = {"--writeback", NULL};
+static struct it_options with_writeback = {.be = {.extra = writeback}};
+
+static void write_only_reads(void **state)
+{
+	struct it *it = *state;
+	struct fuse_open_out open_out;
+	uint64_t nodeid;
+	char data[16];
+
+	assert_true(it->init.flags & FUSE_WRITEBACK_CACHE);
+	it_file(it, "file", "0123456789");
+	nodeid = node(it, "file");
+	assert_int_equal(fc_open(it->q, nodeid, O_WRONLY | O_APPEND, &open_out), 0);
+	assert_int_equal(fc_read(it->q, nodeid, open_out.fh, 0, data, 16), 10);
+	assert_int_equal(fc_write(it->q, nodeid, open_out.fh, 4, "xy", 2), 2);
+	assert_int_equal(fc_read(it->q, nodeid, open_out.fh, 0, data, 16), 10);
+	assert_memory_equal(data, "0123xy6789", 10);
+}
+
+static const char *const flags_on[] = {"--readdirplus", "--allow-mmap", NULL};
+static struct it_options with_flags_on = {.be = {.extra = flags_on, .cache = "never"}};
+static const char *const flags_off[] = {"--no-readdirplus", NULL};
+static struct it_options with_flags_off = {.be = {.extra = flags_off}};
+
+static void flags_agreed_on(void **state)
+{
+	struct it *it = *state;
+
+	assert_int_equal(fc_init(it->q, 7, 38, ~UINT64_C(0), &it->init), 0);
+	assert_true(it->init.flags & FUSE_DO_READDIRPLUS);
+	assert_true(it->init.flags2 & (uint32_t)(FUSE_DIRECT_IO_ALLOW_MMAP >> 32));
+	assert_false(it->init.flags & FUSE_WRITEBACK_CACHE);
+}
+
+static void flags_not_agreed_on(void **state)
+{
+	struct it *it = *state;
+
+	assert_int_equal(fc_init(it->q, 7, 38, ~UINT64_C(0), &it->init), 0);
+	assert_false(it->init.flags & (FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO));
+	assert_false(it->init.flags2 & (uint32_t)(FUSE_DIRECT_IO_ALLOW_MMAP >> 32));
+}
+
 static const struct CMUnitTest tests[] = {
 	IT_TEST(birth_time),
 	IT_TEST(nameless_file),
 	IT_TEST(file_flags),
 	IT_TEST_WITH(setuid_bits, with_killpriv),
+	IT_TEST_WITH(write_only_reads, with_writeback),
+	IT_TEST_WITH(flags_agreed_on, with_flags_on),
+	IT_TEST_WITH(flags_not_agreed_on, with_flags_off),
 };
 
 static const struct it_difference differences[] = {
@@ -176,6 +223,9 @@ static const struct it_difference differences[] = {
 	{ "nameless_file", "it has no TMPFILE" },
 	{ "file_flags", "it carries no ioctl" },
 	{ "setuid_bits", "it takes no such option" },
+	{ "write_only_reads", "it takes no such option" },
+	{ "flags_agreed_on", "it takes no such options" },
+	{ "flags_not_agreed_on", "it takes no such options" },
 };
 
 IT_MAIN("features", tests, differences)

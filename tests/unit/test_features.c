@@ -163,6 +163,114 @@ static void test_no_killpriv(void **state)
 	assert_killed(c, "f");
 }
 
+static const struct fs_features writeback = {.writeback = true};
+
+/* The guest says where an append goes and reads around what it writes. */
+static void test_writeback(void **state)
+{
+	struct client *c = *state = client_with(FS_CACHE_AUTO, &writeback, 0);
+	struct fuse_entry_out entry;
+	struct fuse_open_out out;
+	uint64_t node;
+
+	host_write(c, "f", "0123456789");
+	node = node_of(c, ROOT, "f");
+	assert_int_equal(do_open(c, FUSE_OPEN, node, O_WRONLY | O_APPEND, &out), 0);
+	assert_int_equal(do_read(c, node, out.fh, 2, 4), 4);
+	assert_memory_equal(c->rep, "2345", 4);
+	assert_int_equal(do_write(c, node, out.fh, 3, "xyz", 3), 3);
+	assert_int_equal(host_stat(c, "f").st_size, 10);
+	assert_int_equal(do_read(c, node, out.fh, 0, 10), 10);
+	assert_memory_equal(c->rep, "012xyz6789", 10);
+	assert_int_equal(
+		do_create(c, ROOT, "new", O_WRONLY | O_APPEND, 0200, &entry, &out), 0);
+	assert_int_equal(do_write(c, entry.nodeid, out.fh, 4, "w", 1), 1);
+	assert_int_equal(do_read(c, entry.nodeid, out.fh, 0, 9), 5);
+}
+
+/* The times are the guest's too. */
+static void test_writeback_times(void **state)
+{
+	struct client *c = *state = client_with(FS_CACHE_AUTO, &writeback, 0);
+	struct fuse_setattr_in in = {
+		.valid = FATTR_MTIME | FATTR_CTIME, .mtime = 1000, .mtimensec = 5, .ctime = 1001};
+	struct stat st;
+
+	host_write(c, "f", "x");
+	assert_int_equal(do_setattr(c, node_of(c, ROOT, "f"), &in), 0);
+	st = host_stat(c, "f");
+	assert_int_equal(st.st_mtim.tv_sec, 1000);
+	assert_int_equal(st.st_mtim.tv_nsec, 5);
+}
+
+/* Not agreed on: two writers append, and nothing is lost; what is for writing only stays so. */
+static void appends(struct client *c)
+{
+	struct fuse_open_out a, b;
+	uint64_t node;
+
+	host_write(c, "f", "");
+	node = node_of(c, ROOT, "f");
+	assert_int_equal(do_open(c, FUSE_OPEN, node, O_WRONLY | O_APPEND, &a), 0);
+	assert_int_equal(do_open(c, FUSE_OPEN, node, O_RDWR | O_APPEND, &b), 0);
+	assert_int_equal(do_write(c, node, a.fh, 0, "aa", 2), 2);
+	assert_int_equal(do_write(c, node, b.fh, 0, "bb", 2), 2);
+	assert_int_equal(do_write(c, node, a.fh, 2, "AA", 2), 2);
+	assert_int_equal(do_read(c, node, b.fh, 0, 100), 6);
+	assert_memory_equal(c->rep, "aabbAA", 6);
+	assert_int_equal(do_read(c, node, a.fh, 0, 100), -EBADF);
+}
+
+static void test_append(void **state)
+{
+	struct client *c = *state = client_new(FS_CACHE_AUTO, false, 0);
+
+	appends(c);
+}
+
+static void test_writeback_not_agreed(void **state)
+{
+	struct client *c = *state =
+		client_with(FS_CACHE_AUTO, &writeback, FUSE_WRITEBACK_CACHE);
+
+	appends(c);
+}
+
+/* What the file is open with on the host, of the latest fd of ours on it. */
+static int host_flags(struct client *c, const char *name)
+{
+	struct stat want = host_stat(c, name), st;
+	int flags = -1;
+
+	for (int fd = 0; fd < 1024; fd++) {
+		int got = fcntl(fd, F_GETFL);
+
+		if (got >= 0 && !(got & O_PATH) && fstat(fd, &st) == 0 &&
+			st.st_ino == want.st_ino && st.st_dev == want.st_dev)
+			flags = got;
+	}
+	return flags;
+}
+
+static void test_noatime(void **state)
+{
+	static const struct fs_features noatime = {.noatime = true};
+	struct client *c = *state = client_with(FS_CACHE_AUTO, &noatime, 0);
+	struct fuse_open_out out;
+
+	host_write(c, "f", "x");
+	assert_int_equal(
+		do_open(c, FUSE_OPEN, node_of(c, ROOT, "f"), O_RDONLY | O_NOATIME, &out), 0);
+	assert_true(host_flags(c, "f") & O_NOATIME);
+	client_free(c);
+	c = *state = client_new(FS_CACHE_AUTO, false, 0);
+	host_write(c, "f", "x");
+	assert_int_equal(do_open(c, FUSE_OPEN, node_of(c, ROOT, "f"),
+				 O_RDONLY | O_NOATIME | O_DIRECT, &out),
+		0);
+	assert_false(host_flags(c, "f") & (O_NOATIME | O_DIRECT));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +278,11 @@ int main(void)
 		cmocka_unit_test_teardown(test_killpriv_always, teardown),
 		cmocka_unit_test_teardown(test_killpriv_v1, teardown),
 		cmocka_unit_test_teardown(test_no_killpriv, teardown),
+		cmocka_unit_test_teardown(test_writeback, teardown),
+		cmocka_unit_test_teardown(test_writeback_times, teardown),
+		cmocka_unit_test_teardown(test_append, teardown),
+		cmocka_unit_test_teardown(test_writeback_not_agreed, teardown),
+		cmocka_unit_test_teardown(test_noatime, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

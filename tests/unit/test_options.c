@@ -95,6 +95,19 @@ static void test_pairs(void **state)
 	assert_false(o.features.killpriv_v2);
 	assert_int_equal(
 		PARSE(&o, "--shared-dir=/srv", "--fd=3", "--no-killpriv-v2=1"), -EINVAL);
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3"), 0);
+	assert_int_equal(o.features.readdirplus, FS_READDIRPLUS_AUTO);
+	assert_false(o.features.writeback || o.features.direct_io || o.features.direct_mmap ||
+		     o.features.noatime);
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3", "--no-readdirplus",
+				 "--readdirplus", "--writeback", "--allow-mmap",
+				 "--allow-direct-io", "--preserve-noatime"),
+		0);
+	assert_int_equal(o.features.readdirplus, FS_READDIRPLUS_ON);
+	assert_true(o.features.writeback && o.features.direct_io && o.features.direct_mmap &&
+		    o.features.noatime);
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3", "--no-readdirplus"), 0);
+	assert_int_equal(o.features.readdirplus, FS_READDIRPLUS_OFF);
 }
 
 static void test_both_spellings(void **state)
