@@ -16,8 +16,11 @@
 #include <unistd.h>
 
 #include "fuse/dax.h"
+#include "fuse/direct.h"
 #include "fuse/killpriv.h"
+#include "fuse/walk.h"
 #include "vhostuser/checked.h"
+#include "vhostuser/fd.h"
 
 /* Segments of one system call, on the stack: 2 MiB of a guest's pages. IOV_MAX is 1024. */
 #define SEGMENTS 512
@@ -136,6 +139,9 @@ static int read_file(struct fs_slot *slot, bool may_block, size_t *done)
 		rwf = in_place(file.handle, refused, false);
 	if (rwf < 0)
 		return rwf;
+	if (file.handle->flags & O_DIRECT)
+		return fs_direct_read(file.fd, &room, in->size, (off_t)in->offset,
+			slot->io->rep_ram == slot->io->rep_len, done);
 	r = read_all(file.fd, &room, in->size, (off_t)in->offset, rwf, done);
 	return learn(r, rwf, refused);
 }
@@ -198,6 +204,28 @@ static int write_all(struct fs_slot *slot, int fd, int rwf)
 	return 0;
 }
 
+/*
+ * With O_DIRECT. What comes out of the guest's page cache (a mapping of a file that is open like
+ * this) ends where the file does, not at a block: that goes to the host's page cache.
+ */
+static int write_direct(struct fs_slot *slot, const struct fs_file *file)
+{
+	const struct fuse_write_in *in = fs_slot_args(slot);
+	off_t offset = (off_t)(in->offset + in->size - slot->payload.left);
+	CLEANUP_FD int own = -1;
+	int fd;
+
+	if (!(in->write_flags & FUSE_WRITE_CACHE))
+		return fs_direct_write(file->fd, &slot->payload, offset,
+			slot->io->req_ram == slot->io->req_len);
+	fd = fs_reopen(file->tree->config.proc_fd, file->fd,
+		(file->handle->flags & (O_APPEND | O_SYNC | O_DSYNC)) | O_WRONLY);
+	if (fd < 0)
+		return fd;
+	own = fd;
+	return write_all(slot, own, 0);
+}
+
 static int write_file(struct fs_slot *slot, bool may_block)
 {
 	CLEANUP_FILE struct fs_file file = {0};
@@ -219,7 +247,8 @@ static int write_file(struct fs_slot *slot, bool may_block)
 		fs_kill_wanted(slot, in->write_flags & FUSE_WRITE_KILL_SUIDGID), &cred);
 	if (r < 0)
 		return r;
-	r = write_all(slot, file.fd, rwf);
+	r = file.handle->flags & O_DIRECT ? write_direct(slot, &file)
+					  : write_all(slot, file.fd, rwf);
 	fs_cred_leave(&cred);
 	return learn(r, rwf, refused);
 }

@@ -208,12 +208,45 @@ static void flags_not_agreed_on(void **state)
 	assert_false(it->init.flags2 & (uint32_t)(FUSE_DIRECT_IO_ALLOW_MMAP >> 32));
 }
 
+static const char *const direct_io[] = {"--allow-direct-io", NULL};
+static struct it_options with_direct_io = {.be = {.extra = direct_io}};
+
+/* In every layout: with one descriptor for all, the data is anything but aligned. */
+static void direct_io_is_aligned(void **state)
+{
+	static const enum fc_layout layouts[] = {
+		FC_MIXED, FC_DIRECT, FC_INDIRECT, FC_WHOLE, FC_MIXED};
+	static char data[8 * 4096], back[sizeof(data)];
+	struct it *it = *state;
+	struct fuse_open_out open_out;
+	uint64_t nodeid;
+	int r;
+
+	it_file(it, "file", "");
+	nodeid = node(it, "file");
+	r = fc_open(it->q, nodeid, O_RDWR | O_DIRECT, &open_out);
+	if (r == -EINVAL)
+		skip(); /* a file system without O_DIRECT */
+	assert_int_equal(r, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
+		it->q->layout = layouts[i];
+		memset(data, 'a' + (int)i, sizeof(data));
+		assert_int_equal(fc_write(it->q, nodeid, open_out.fh, 0, data, sizeof(data)),
+			sizeof(data));
+		assert_int_equal(fc_read(it->q, nodeid, open_out.fh, 0, back, sizeof(back)),
+			sizeof(back));
+		assert_memory_equal(back, data, sizeof(data));
+	}
+	assert_int_equal(fc_read(it->q, nodeid, open_out.fh, 1, back, 4096), -EINVAL);
+}
+
 static const struct CMUnitTest tests[] = {
 	IT_TEST(birth_time),
 	IT_TEST(nameless_file),
 	IT_TEST(file_flags),
 	IT_TEST_WITH(setuid_bits, with_killpriv),
 	IT_TEST_WITH(write_only_reads, with_writeback),
+	IT_TEST_WITH(direct_io_is_aligned, with_direct_io),
 	IT_TEST_WITH(flags_agreed_on, with_flags_on),
 	IT_TEST_WITH(flags_not_agreed_on, with_flags_off),
 };
@@ -223,6 +256,7 @@ static const struct it_difference differences[] = {
 	{ "nameless_file", "it has no TMPFILE" },
 	{ "file_flags", "it carries no ioctl" },
 	{ "setuid_bits", "it takes no such option" },
+	{ "direct_io_is_aligned", "it takes no such option" },
 	{ "write_only_reads", "it takes no such option" },
 	{ "flags_agreed_on", "it takes no such options" },
 	{ "flags_not_agreed_on", "it takes no such options" },

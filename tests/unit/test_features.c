@@ -271,6 +271,94 @@ static void test_noatime(void **state)
 	assert_false(host_flags(c, "f") & (O_NOATIME | O_DIRECT));
 }
 
+/* A block size that each test's file system takes, and buffers that are aligned badly. */
+#define BLOCK 4096u
+
+/* READ with the answer's data at an odd address: what behind the headers is anything but aligned.
+ */
+static void test_direct(void **state)
+{
+	static const struct fs_features direct = {.direct_io = true};
+	struct client *c = *state = client_with(FS_CACHE_AUTO, &direct, 0);
+	static uint8_t data[16 * BLOCK], back[16 * BLOCK];
+	struct fuse_open_out out;
+	uint64_t node;
+	int fd, r;
+
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7 + i / 251);
+	host_write(c, "f", "");
+	fd = open(host(c, "f"), O_RDONLY);
+	node = node_of(c, ROOT, "f");
+	r = do_open(c, FUSE_OPEN, node, O_RDWR | O_DIRECT, &out);
+	if (r == -EINVAL) {
+		close(fd); /* a file system without O_DIRECT says so */
+		return;
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(do_write(c, node, out.fh, 0, data, sizeof(data)), sizeof(data));
+	assert_int_equal(pread(fd, back, sizeof(back), 0), sizeof(back));
+	assert_memory_equal(back, data, sizeof(data));
+	assert_int_equal(do_read(c, node, out.fh, BLOCK, 15 * BLOCK), 15 * BLOCK);
+	assert_memory_equal(c->rep, data + BLOCK, 15 * BLOCK);
+	/* Offsets and lengths are the caller's. */
+	assert_int_equal(do_write(c, node, out.fh, 3, data, BLOCK), -EINVAL);
+	assert_int_equal(do_write(c, node, out.fh, 0, data, 100), -EINVAL);
+	assert_int_equal(do_read(c, node, out.fh, 3, BLOCK), -EINVAL);
+	/* A file that ends within a block: its tail can be read, and is the end. */
+	assert_int_equal(truncate(host(c, "f"), 2 * BLOCK + 100), 0);
+	assert_int_equal(do_read(c, node, out.fh, 0, 16 * BLOCK), 2 * BLOCK + 100);
+	assert_memory_equal(c->rep, data, 2 * BLOCK + 100);
+	assert_int_equal(do_read(c, node, out.fh, 4 * BLOCK, BLOCK), 0);
+	close(fd);
+}
+
+/* A page of the guest's cache that ends with the file, through a file open with O_DIRECT. */
+static void test_direct_from_cache(void **state)
+{
+	static const struct fs_features direct = {.direct_io = true};
+	struct client *c = *state = client_with(FS_CACHE_AUTO, &direct, 0);
+	struct {
+		struct fuse_write_in in;
+		char data[8];
+	} args = {.in = {.offset = 3, .size = 8, .write_flags = FUSE_WRITE_CACHE},
+		.data = "datadat"};
+	struct fuse_open_out out;
+	uint64_t node;
+
+	host_write(c, "f", "0123456789a");
+	node = node_of(c, ROOT, "f");
+	if (do_open(c, FUSE_OPEN, node, O_RDWR | O_DIRECT, &out) == -EINVAL)
+		return;
+	args.in.fh = out.fh;
+	assert_int_equal(
+		ask(c, FUSE_WRITE, node, &args, sizeof(args.in) + 8, NULL, NULL), 0);
+	assert_int_equal(host_stat(c, "f").st_size, 11);
+	assert_int_equal(do_open(c, FUSE_OPEN, node, O_RDONLY, &out), 0);
+	assert_int_equal(do_read(c, node, out.fh, 0, 100), 11);
+	assert_memory_equal(c->rep, "012datadat", 11);
+}
+
+/* Memory that only system calls may touch is not bounced: the host's refusal is the answer. */
+static void test_direct_not_ram(void **state)
+{
+	static const struct fs_features direct = {.direct_io = true};
+	struct client *c = *state = client_with(FS_CACHE_AUTO, &direct, 0);
+	struct fuse_read_in in = {.size = BLOCK};
+	struct fuse_open_out out;
+	struct call *call;
+
+	host_write(c, "f", "0123456789a");
+	if (do_open(c, FUSE_OPEN, node_of(c, ROOT, "f"), O_RDONLY | O_DIRECT, &out) == -EINVAL)
+		return;
+	in.fh = out.fh;
+	call = call_request(FUSE_READ, 5, node_of(c, ROOT, "f"), &in, sizeof(in),
+		HEADER_SIZE + BLOCK + 1);
+	call->io.rep_ram = HEADER_SIZE;
+	assert_int_equal(call_run(c->f, call), -EINVAL);
+	call_free(call);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +371,9 @@ int main(void)
 		cmocka_unit_test_teardown(test_append, teardown),
 		cmocka_unit_test_teardown(test_writeback_not_agreed, teardown),
 		cmocka_unit_test_teardown(test_noatime, teardown),
+		cmocka_unit_test_teardown(test_direct, teardown),
+		cmocka_unit_test_teardown(test_direct_from_cache, teardown),
+		cmocka_unit_test_teardown(test_direct_not_ram, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
