@@ -19,6 +19,9 @@
 #include "fuse/inode.h"
 #include "vhostuser/log.h"
 
+/* Supplementary groups of the gateway that can be restored; with more, guests' are left alone. */
+#define GROUPS_MAX 256
+
 #define CAP_BIT(cap) (UINT64_C(1) << (cap))
 
 /* What the guest permitted must succeed. Not CAP_FSETID, CAP_FOWNER or CAP_CHOWN. */
@@ -35,6 +38,9 @@ static _Thread_local struct {
 	uid_t uid;
 	gid_t gid;
 	struct caps caps;
+	bool regrouped; /* its groups are the guest's caller's */
+	int n_groups;   /* -1: more than GROUPS_MAX */
+	gid_t groups[GROUPS_MAX];
 } self;
 
 static int caps_get(struct caps *caps)
@@ -72,6 +78,12 @@ static int set_egid(gid_t gid)
 	return syscall(SYS_setresgid, -1, gid, -1) < 0 ? -errno : 0;
 }
 
+/* Of this thread; libc's would be for all. */
+static int set_groups(const gid_t *gids, size_t n)
+{
+	return syscall(SYS_setgroups, n, gids) < 0 ? -errno : 0;
+}
+
 bool fs_cred_usable(void)
 {
 	const uint64_t needed = CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID);
@@ -93,6 +105,7 @@ static int learn(void)
 	if (!self.known) {
 		self.uid = geteuid();
 		self.gid = getegid();
+		self.n_groups = getgroups(GROUPS_MAX, self.groups);
 		r = caps_get(&self.caps);
 		self.known = r == 0;
 	}
@@ -106,6 +119,10 @@ static int come_back(void)
 
 	if (r == 0)
 		r = set_egid(self.gid);
+	if (r == 0 && self.regrouped) {
+		r = set_groups(self.groups, (size_t)self.n_groups);
+		self.regrouped = r < 0;
+	}
 	if (r == 0 && (self.stuck || self.caps.effective != self.caps.permitted))
 		r = caps_set(&self.caps, self.caps.effective);
 	self.stuck = r < 0;
@@ -115,6 +132,21 @@ static int come_back(void)
 }
 
 int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cred *cred)
+{
+	return fs_cred_enter_groups(tree, uid, gid, NULL, 0, cred);
+}
+
+/* While the thread still has the capability for it. */
+static int take_groups(const gid_t *gids, size_t n)
+{
+	if (n == 0 || self.n_groups < 0)
+		return 0;
+	self.regrouped = true;
+	return set_groups(gids, n);
+}
+
+int fs_cred_enter_groups(const struct fs_tree *tree, uid_t uid, gid_t gid, const uint32_t *gids,
+	size_t n, struct fs_cred *cred)
 {
 	int r;
 
@@ -131,7 +163,9 @@ int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cr
 		return -EINVAL;
 
 	cred->switched = true;
-	r = set_egid(gid);
+	r = take_groups(gids, n);
+	if (r == 0)
+		r = set_egid(gid);
 	if (r == 0)
 		r = set_euid(uid);
 	if (r == 0 && uid != self.uid)

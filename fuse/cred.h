@@ -13,6 +13,8 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct fs_tree;
@@ -36,6 +38,13 @@ bool fs_cred_usable(void);
  * switch could not be undone.
  */
 int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cred *cred);
+
+/*
+ * The same with `n` supplementary groups of the caller's in place of the gateway's; they decide
+ * whether a setgid bit may be set. Without any, the gateway's stay.
+ */
+int fs_cred_enter_groups(const struct fs_tree *tree, uid_t uid, gid_t gid, const uint32_t *gids,
+	size_t n, struct fs_cred *cred);
 
 /*
  * Goes on without CAP_FSETID, on this thread, until fs_cred_leave: the host then clears setuid and

@@ -67,6 +67,11 @@ static bool with_direct_mmap(const struct fs_config *config)
 	return config->features.direct_mmap;
 }
 
+static bool with_submounts(const struct fs_config *config)
+{
+	return config->features.submounts;
+}
+
 /*
  * The flags that we carry, each only when the guest offers it. One that is not here is not agreed
  * on: locks stay the guest's own, no passthrough.
@@ -88,6 +93,9 @@ static const struct init_flag {
 	{FUSE_MAX_PAGES, NULL},
 	{FUSE_HANDLE_KILLPRIV, with_killpriv},
 	{FUSE_HANDLE_KILLPRIV_V2, with_killpriv},
+	{FUSE_SUBMOUNTS, with_submounts},
+	{FUSE_CREATE_SUPP_GROUP, NULL},
+	{FUSE_ALLOW_IDMAP, NULL}, /* only creations have a caller then, others -1 */
 	{FUSE_INIT_EXT, NULL},
 	{FUSE_MAP_ALIGNMENT, fs_dax_usable},
 	{FUSE_HAS_INODE_DAX, fs_dax_usable},
@@ -219,6 +227,7 @@ static int start(struct fs_slot *slot, uint64_t epoch, const struct fuse_init_in
 	*out = fs_init_answer(in, agreed);
 	refuse_always(&fs->config, offered, agreed, out);
 	session->init_flags = agreed;
+	session->tree->submounts = agreed & FUSE_SUBMOUNTS;
 	session->tree->dax_flags = agreed & FUSE_HAS_INODE_DAX;
 	session->minor = out->minor;
 	fs_publish(fs, session);

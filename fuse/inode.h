@@ -76,6 +76,7 @@ struct fs_tree {
 	uint32_t generation;     /* constant: what new slots of tables start with */
 	struct fs_inode *root;   /* constant; nodeid 1, pinned, its fd always open */
 	struct fs_handles *handles;
+	bool submounts; /* constant likewise: the guest mounts other volumes as its own */
 	bool dax_flags; /* constant once the session is live: FUSE_ATTR_DAX means something to it */
 	_Atomic(struct fs_dax_seen *) dax_seen; /* owned; see op_dax.c. NULL before the first map */
 

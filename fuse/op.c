@@ -7,8 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "fuse/cred.h"
 #include "fuse/dax.h"
+#include "fuse/ext.h"
+#include "fuse/shape.h"
 #include "fuse/timeout.h"
+#include "fuse/wire.h"
 
 /* Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are only if it may. */
 #define OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC)
@@ -70,6 +74,32 @@ void fs_file_put(struct fs_file *file)
 {
 	fs_handle_put(file->tree, file->handle);
 	file->handle = NULL;
+}
+
+/* Groups, if they were agreed on, in gids[FS_EXT_GROUPS_MAX]; how many, or -errno. */
+static int groups_of(const struct fs_slot *slot, uint32_t *gids)
+{
+	const struct fs_shape *shape = fs_shape_find(slot->header.opcode);
+	const void *list;
+	size_t size;
+
+	if (!(slot->session->init_flags & FUSE_CREATE_SUPP_GROUP) || !shape ||
+		!(shape->flags & FS_SHAPE_EXT))
+		return 0;
+	list = fs_shape_ext(shape, fs_slot_args(slot),
+		slot->copy_len - sizeof(struct fuse_in_header), &size);
+	return fs_ext_groups(list, size, gids);
+}
+
+int fs_caller_enter(const struct fs_slot *slot, struct fs_cred *cred)
+{
+	uint32_t gids[FS_EXT_GROUPS_MAX];
+	int n = groups_of(slot, gids);
+
+	if (n < 0)
+		return n;
+	return fs_cred_enter_groups(fs_tree_of(slot), slot->header.uid, slot->header.gid, gids,
+		(size_t)n, cred);
 }
 
 void fs_answer(struct fs_slot *slot, int r, const void *data, size_t size)
@@ -140,10 +170,17 @@ int fs_entry_look_up(struct fs_tree *tree, const struct fs_node *parent, const c
 {
 	struct fs_entry entry;
 	int r = fs_tree_lookup(tree, parent->inode, parent->fd, name, &entry);
+	bool root;
 
-	if (r == 0)
-		fs_entry_fill(tree, &entry, out);
-	return r;
+	if (r < 0)
+		return r;
+	/* Volumes differ by their mount too, so that bind mounts count. */
+	root = tree->submounts && entry.inode->type == S_IFDIR &&
+	       entry.inode->volume != parent->inode->volume;
+	fs_entry_fill(tree, &entry, out);
+	if (root)
+		out->attr.flags |= FUSE_ATTR_SUBMOUNT;
+	return 0;
 }
 
 /*

@@ -71,6 +71,14 @@ int fs_file_get(const struct fs_slot *slot, uint64_t nodeid, uint64_t fh, struct
 void fs_file_put(struct fs_file *file);
 #define CLEANUP_FILE __attribute__((cleanup(fs_file_put)))
 
+struct fs_cred;
+
+/*
+ * Takes on the guest's caller, with the groups that the request may carry, until fs_cred_leave, to
+ * be called in any case but an error (as fs_cred_enter's; -EINVAL for groups that are none).
+ */
+int fs_caller_enter(const struct fs_slot *slot, struct fs_cred *cred);
+
 /* Answers with `size` bytes of data when r is 0, else with the error. */
 void fs_answer(struct fs_slot *slot, int r, const void *data, size_t size);
 

@@ -53,7 +53,7 @@ static int make(
 	if (r == 0)
 		r = fs_node_get(slot, dir, &parent);
 	if (r == 0)
-		r = fs_cred_enter(parent.tree, slot->header.uid, slot->header.gid, &cred);
+		r = fs_caller_enter(slot, &cred);
 	if (r < 0)
 		return r;
 	r = make_one(parent.fd, what);
@@ -142,7 +142,7 @@ static int create_new(struct fs_slot *slot, const struct fs_node *parent, const 
 	const struct fuse_create_in *in, int flags)
 {
 	struct fs_cred cred;
-	int fd, r = fs_cred_enter(parent->tree, slot->header.uid, slot->header.gid, &cred);
+	int fd, r = fs_caller_enter(slot, &cred);
 
 	if (r < 0)
 		return r;

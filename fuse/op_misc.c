@@ -210,7 +210,20 @@ void fs_op_copy_file_range_64(struct fs_slot *slot)
 	fs_answer(slot, r, &out, sizeof(out));
 }
 
-/* The guest sees all volumes as one file system: all of them are synced. */
+static int sync_volume(const struct fs_volume *volume)
+{
+	int r = volume->error;
+
+	if (volume->fd >= 0) {
+		do {
+			r = syncfs(volume->fd) < 0 ? -errno : 0;
+		} while (r == -EINTR);
+	}
+	/* Where there is no data, there is nothing to sync. */
+	return r == -ENOTSUP ? 0 : r;
+}
+
+/* The guest that is told of no submounts sees one file system: all volumes are synced. */
 static int sync_volumes(struct fs_tree *tree)
 {
 	struct fs_volume *volume;
@@ -221,16 +234,9 @@ static int sync_volumes(struct fs_tree *tree)
 	volume = tree->volumes;
 	pthread_mutex_unlock(&tree->lock);
 	for (; volume; volume = volume->next) {
-		int error = volume->error;
+		int error = sync_volume(volume);
 
-		if (volume->fd >= 0) {
-			do {
-				error = syncfs(volume->fd) < 0 ? -errno : 0;
-			} while (error == -EINTR);
-		}
-		/* Where there is no data, there is nothing to sync. */
-		if (error != -ENOTSUP && r == 0)
-			r = error;
+		r = r == 0 ? error : r;
 	}
 	return r;
 }
@@ -240,6 +246,9 @@ void fs_op_syncfs(struct fs_slot *slot)
 	CLEANUP_HELD struct fs_held held = {0};
 	int r = fs_held_get(slot, slot->header.nodeid, &held);
 
+	if (r == 0)
+		r = held.tree->submounts ? sync_volume(held.inode->volume)
+					 : sync_volumes(held.tree);
 	fs_held_put(&held);
-	fs_reply_err(slot, r < 0 ? r : sync_volumes(fs_tree_of(slot)));
+	fs_reply_err(slot, r);
 }

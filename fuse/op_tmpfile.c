@@ -26,7 +26,7 @@ static int make(struct fs_slot *slot, const struct fs_node *dir, const struct fu
 	int flags)
 {
 	struct fs_cred cred;
-	int fd, r = fs_cred_enter(dir->tree, slot->header.uid, slot->header.gid, &cred);
+	int fd, r = fs_caller_enter(slot, &cred);
 
 	if (r < 0)
 		return r;

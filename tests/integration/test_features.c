@@ -240,6 +240,88 @@ static void direct_io_is_aligned(void **state)
 	assert_int_equal(fc_read(it->q, nodeid, open_out.fh, 1, back, 4096), -EINVAL);
 }
 
+/* A file system of its own at "a mount", and the share's own directory once more at "bound". */
+static bool mount_two(struct it *it)
+{
+	assert_int_equal(mkdir(it_path(it, "a mount"), 0755), 0);
+	assert_int_equal(mkdir(it_path(it, "bound"), 0755), 0);
+	assert_int_equal(mkdir(it_path(it, "dir"), 0755), 0);
+	if (mount("tmpfs", it_path(it, "a mount"), "tmpfs", 0, "size=1m"))
+		return false;
+	assert_int_equal(mount(it_path(it, "dir"), it_path(it, "bound"), NULL, MS_BIND, NULL), 0);
+	return true;
+}
+
+static void unmount_two(struct it *it)
+{
+	umount2(it_path(it, "a mount"), MNT_DETACH);
+	umount2(it_path(it, "bound"), MNT_DETACH);
+}
+
+static uint32_t flags_of(struct it *it, const char *name)
+{
+	struct fuse_entry_out entry;
+
+	assert_int_equal(fc_lookup(it->q, ROOT, name, &entry), 0);
+	return entry.attr.flags;
+}
+
+static bool count_submounts(void *ctx, const char *name, const struct fuse_dirent *dirent,
+	const struct fuse_entry_out *entry)
+{
+	unsigned int *n = ctx;
+
+	*n += entry->nodeid && entry->attr.flags & FUSE_ATTR_SUBMOUNT;
+	return true;
+}
+
+static void submounts(void **state)
+{
+	struct it *it = *state;
+	struct fuse_open_out open_out;
+	struct fuse_statfs_out out;
+	bool announced = it->init.flags & FUSE_SUBMOUNTS;
+	uint32_t want = announced ? FUSE_ATTR_SUBMOUNT : 0;
+	unsigned int n = 0;
+	uint64_t offset = 0, inner;
+
+	if (!mount_two(it))
+		skip(); /* not allowed to mount */
+	assert_int_equal(flags_of(it, "a mount"), want);
+	assert_int_equal(flags_of(it, "bound"), want);
+	assert_int_equal(flags_of(it, "dir"), 0);
+	assert_int_equal(fc_opendir(it->q, ROOT, &open_out), 0);
+	assert_true(fc_readdir(it->q, ROOT, open_out.fh, true, 16384, &offset, count_submounts,
+			    &n) > 0);
+	assert_int_equal(n, announced ? 2 : 0);
+	inner = node(it, "a mount");
+	assert_int_equal(fc_statfs(it->q, inner, &out), 0);
+	assert_int_equal(out.st.blocks * out.st.bsize, 1 << 20);
+	assert_int_equal(fc_syncfs(it->q, inner), 0);
+	assert_int_equal(fc_syncfs(it->q, ROOT), 0);
+	unmount_two(it);
+}
+
+static const char *const no_submounts[] = {"--no-announce-submounts", NULL};
+static struct it_options without_submounts = {.be = {.extra = no_submounts}};
+
+static void submounts_not_announced(void **state)
+{
+	struct it *it = *state;
+
+	assert_false(it->init.flags & FUSE_SUBMOUNTS);
+	submounts(state);
+}
+
+static void newest_flags(void **state)
+{
+	struct it *it = *state;
+
+	assert_int_equal(fc_init(it->q, 7, 45, ~UINT64_C(0), &it->init), 0);
+	assert_int_equal(it->init.flags2,
+		(uint32_t)((FUSE_CREATE_SUPP_GROUP | FUSE_ALLOW_IDMAP) >> 32));
+}
+
 static const struct CMUnitTest tests[] = {
 	IT_TEST(birth_time),
 	IT_TEST(nameless_file),
@@ -247,6 +329,9 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(setuid_bits, with_killpriv),
 	IT_TEST_WITH(write_only_reads, with_writeback),
 	IT_TEST_WITH(direct_io_is_aligned, with_direct_io),
+	IT_TEST(submounts),
+	IT_TEST_WITH(submounts_not_announced, without_submounts),
+	IT_TEST(newest_flags),
 	IT_TEST_WITH(flags_agreed_on, with_flags_on),
 	IT_TEST_WITH(flags_not_agreed_on, with_flags_off),
 };
@@ -257,6 +342,9 @@ static const struct it_difference differences[] = {
 	{ "file_flags", "it carries no ioctl" },
 	{ "setuid_bits", "it takes no such option" },
 	{ "direct_io_is_aligned", "it takes no such option" },
+	{ "submounts", "it compares devices, so bind mounts are none" },
+	{ "submounts_not_announced", "it takes no such option" },
+	{ "newest_flags", "it knows none of them" },
 	{ "write_only_reads", "it takes no such option" },
 	{ "flags_agreed_on", "it takes no such options" },
 	{ "flags_not_agreed_on", "it takes no such options" },

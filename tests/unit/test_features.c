@@ -359,6 +359,72 @@ static void test_direct_not_ram(void **state)
 	call_free(call);
 }
 
+/* MKDIR with a group in an extension; the answer's mode. */
+static uint32_t make_in(struct client *c, uint64_t dir, const char *name, uint32_t group)
+{
+	struct fuse_create_in in = {.flags = O_RDWR | O_CREAT | O_EXCL, .mode = 02775};
+	struct {
+		struct fuse_ext_header header;
+		uint32_t nr, gid;
+	} ext = {.header = {.size = sizeof(ext), .type = FS_EXT_GROUPS}, .nr = 1, .gid = group};
+	struct fuse_entry_out out;
+	char args[sizeof(in) + 8 + sizeof(ext)] = "";
+
+	assert_int_equal(strlen(name), 7);
+	memcpy(args, &in, sizeof(in));
+	memcpy(args + sizeof(in), name, 8);
+	memcpy(args + sizeof(in) + 8, &ext, sizeof(ext));
+	assert_int_equal(
+		ask(c, FUSE_CREATE, dir, args, group ? sizeof(args) : sizeof(in) + 8, NULL, NULL),
+		0);
+	memcpy(&out, c->rep, sizeof(out));
+	return out.attr.mode & 07777;
+}
+
+/* In a setgid directory of a group that is the caller's by supplement: the setgid bit may stay. */
+static void test_groups(void **state)
+{
+	struct client *c = *state = client_new(FS_CACHE_AUTO, false, 0);
+	uint64_t dir;
+	gid_t before[256], after[256];
+	int n = getgroups(256, before);
+
+	if (!is_root())
+		return;
+	assert_int_equal(mkdir(host(c, "d"), 0777), 0);
+	assert_int_equal(chown(host(c, "d"), 0, 4321), 0);
+	assert_int_equal(chmod(host(c, "d"), 02777), 0);
+	dir = node_of(c, ROOT, "d");
+	c->uid = 1234;
+	c->gid = 5678;
+	assert_int_equal(make_in(c, dir, "without", 0), 0775);
+	assert_int_equal(make_in(c, dir, "another", 4322), 0775);
+	assert_int_equal(make_in(c, dir, "with-it", 4321), 02775);
+	assert_int_equal(make_in(c, dir, "and-not", 0), 0775);
+	assert_int_equal(host_stat(c, "d/with-it").st_gid, 4321);
+	assert_int_equal(host_stat(c, "d/with-it").st_uid, 1234);
+	assert_int_equal(getgroups(256, after), n);
+	assert_memory_equal(before, after, (size_t)n * sizeof(gid_t));
+}
+
+/* Not agreed on: such a list means nothing, and one that lies is an error only if it is meant. */
+static void test_groups_not_agreed(void **state)
+{
+	struct client *c = *state =
+		client_with(FS_CACHE_AUTO, &killpriv, FUSE_INIT_EXT);
+	uint64_t dir;
+
+	if (!is_root())
+		return;
+	assert_int_equal(mkdir(host(c, "d"), 0777), 0);
+	assert_int_equal(chown(host(c, "d"), 0, 4321), 0);
+	assert_int_equal(chmod(host(c, "d"), 02777), 0);
+	dir = node_of(c, ROOT, "d");
+	c->uid = 1234;
+	c->gid = 5678;
+	assert_int_equal(make_in(c, dir, "with-it", 4321), 0775);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -371,6 +437,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_append, teardown),
 		cmocka_unit_test_teardown(test_writeback_not_agreed, teardown),
 		cmocka_unit_test_teardown(test_noatime, teardown),
+		cmocka_unit_test_teardown(test_groups, teardown),
+		cmocka_unit_test_teardown(test_groups_not_agreed, teardown),
 		cmocka_unit_test_teardown(test_direct, teardown),
 		cmocka_unit_test_teardown(test_direct_from_cache, teardown),
 		cmocka_unit_test_teardown(test_direct_not_ram, teardown),

@@ -97,6 +97,12 @@ static void test_pairs(void **state)
 		PARSE(&o, "--shared-dir=/srv", "--fd=3", "--no-killpriv-v2=1"), -EINVAL);
 	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3"), 0);
 	assert_int_equal(o.features.readdirplus, FS_READDIRPLUS_AUTO);
+	assert_true(o.features.submounts);
+	assert_int_equal(
+		PARSE(&o, "--shared-dir=/srv", "--fd=3", "--no-announce-submounts"), 0);
+	assert_false(o.features.submounts);
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3", "--announce-submounts"), 0);
+	assert_true(o.features.submounts);
 	assert_false(o.features.writeback || o.features.direct_io || o.features.direct_mmap ||
 		     o.features.noatime);
 	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3", "--no-readdirplus",
