@@ -4,8 +4,8 @@
 #
 # What only newer kernels ask for, and options of the gateway as a guest's programs see them: birth
 # times, O_TMPFILE, flags of chattr, submounts, supplementary groups, idmapped mounts; writeback,
-# setuid bits, O_DIRECT. In the newest kernel, whatever GUEST_KERNEL says. As root, for mounts, which
-# are in a namespace of their own.
+# setuid bits, O_DIRECT. In the newest kernel, whatever GUEST_KERNEL says. As root, for mounts,
+# which are in a namespace of their own.
 if [[ ${1:-} != inside ]]; then
 	if [[ $(id -u) != 0 ]] || ! unshare -m --propagation private true 2>/dev/null; then
 		echo "skip features: mounting needs root"
@@ -24,8 +24,8 @@ fi
 make_mounts()
 {
 	mkdir "$SHARE/a mount" "$SHARE/bound" "$SHARE/dir"
-	mount -t tmpfs -o size=1m tmpfs "$SHARE/a mount" && mount --bind "$SHARE/dir" "$SHARE/bound" ||
-		die "cannot mount"
+	mount -t tmpfs -o size=1m tmpfs "$SHARE/a mount" || die "cannot mount"
+	mount --bind "$SHARE/dir" "$SHARE/bound" || die "cannot mount"
 	echo inner >"$SHARE/a mount/file"
 	echo bound >"$SHARE/dir/file"
 }
@@ -100,7 +100,8 @@ appended()
 
 append_two()
 {
-	guest "$1" "cd /mnt; guest-tool append $2 one 500 & guest-tool append $2 two 500; wait; sync"
+	guest "$1" "cd /mnt; guest-tool append $2 one 500 &
+		cd /mnt; guest-tool append $2 two 500; wait; sync"
 }
 
 test_writeback()
@@ -122,7 +123,8 @@ test_writeback()
 test_setuid()
 {
 	check "features: root writes to a setuid file" guest b \
-		'cd /mnt; echo x >su; chmod 6777 su; echo y >>su; sync; test "$(stat -c %a su)" = 6777'
+		'cd /mnt; echo x >su; chmod 6777 su; echo y >>su; sync
+		test "$(stat -c %a su)" = 6777'
 	check "features: it stays setuid on the host" test "$(stat -c %a "$SHARE/su")" = 6777
 	check "features: another user does" guest b \
 		'guest-tool as 1234 5678 022 sh -c "echo y >>/mnt/su"; sync'

@@ -94,7 +94,8 @@ int cmd_supplement(int argc, char **argv)
 
 	(void)argc;
 	umask(0);
-	if (setgroups(1, &group) || setgid((gid_t)number(argv[1])) || setuid((uid_t)number(argv[0])))
+	if (setgroups(1, &group) || setgid((gid_t)number(argv[1])) ||
+		setuid((uid_t)number(argv[0])))
 		die(errno, "set credentials");
 	if (open(argv[3], O_CREAT | O_EXCL | O_WRONLY, 02775) < 0)
 		die(errno, "create %s", argv[3]);
