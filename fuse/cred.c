@@ -20,6 +20,9 @@
 #include "fuse/inode.h"
 #include "vhostuser/log.h"
 
+/* Supplementary groups of the gateway that can be restored; with more, guests' are left alone. */
+#define GROUPS_MAX 256
+
 #define CAP_BIT(cap) (UINT64_C(1) << (cap))
 
 /* What the guest permitted must succeed. Not CAP_FSETID, CAP_FOWNER or CAP_CHOWN. */
@@ -37,6 +40,9 @@ static _Thread_local struct {
 	uid_t uid;
 	gid_t gid;
 	struct caps caps;
+	bool regrouped; /* its groups are the guest's caller's */
+	int n_groups;   /* -1: more than GROUPS_MAX */
+	gid_t groups[GROUPS_MAX];
 } self;
 
 static int caps_get(struct caps *caps)
@@ -74,6 +80,12 @@ static int set_egid(gid_t gid)
 	return syscall(SYS_setresgid, -1, gid, -1) < 0 ? -errno : 0;
 }
 
+/* Of this thread; libc's would be for all. */
+static int set_groups(const gid_t *gids, size_t n)
+{
+	return syscall(SYS_setgroups, n, gids) < 0 ? -errno : 0;
+}
+
 bool fs_cred_usable(void)
 {
 	const uint64_t needed = CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID);
@@ -89,6 +101,7 @@ static int learn(void)
 	if (!self.known) {
 		self.uid = geteuid();
 		self.gid = getegid();
+		self.n_groups = getgroups(GROUPS_MAX, self.groups);
 		r = caps_get(&self.caps);
 		self.known = r == 0;
 	}
@@ -102,7 +115,11 @@ static int come_back(void)
 
 	if (r == 0)
 		r = set_egid(self.gid);
-	if (r == 0 && (self.lowered || self.caps.effective != self.caps.permitted))
+	if (r == 0 && self.regrouped) {
+		r = set_groups(self.groups, (size_t)self.n_groups);
+		self.regrouped = r < 0;
+	}
+	if (r == 0 && (self.stuck || self.lowered || self.caps.effective != self.caps.permitted))
 		r = caps_set(&self.caps, self.caps.effective);
 	self.stuck = r < 0;
 	if (r == 0)
@@ -114,9 +131,24 @@ static int come_back(void)
 
 int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cred *cred)
 {
+	return fs_cred_enter_groups(tree, uid, gid, NULL, 0, cred);
+}
+
+/* While the thread still has the capability for it. */
+static int take_groups(const gid_t *gids, size_t n)
+{
+	if (n == 0 || self.n_groups < 0)
+		return 0;
+	self.regrouped = true;
+	return set_groups(gids, n);
+}
+
+int fs_cred_enter_groups(const struct fs_tree *tree, uid_t uid, gid_t gid, const uint32_t *gids,
+	size_t n, struct fs_cred *cred)
+{
 	int r;
 
-	cred->switched = false;
+	*cred = (struct fs_cred){0};
 	r = fs_ids_to_host(tree->config.ids, &uid, &gid);
 	if (r < 0 || !tree->can_switch)
 		return r;
@@ -132,7 +164,9 @@ int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cr
 		return -EINVAL;
 
 	cred->switched = true;
-	r = set_egid(gid);
+	r = take_groups(gids, n);
+	if (r == 0)
+		r = set_egid(gid);
 	if (r == 0)
 		r = set_euid(uid);
 	if (r == 0 && uid != self.uid)
@@ -153,7 +187,7 @@ int fs_cred_enter_group(const struct fs_tree *tree, gid_t gid, struct fs_cred *c
 	uid_t none = (uid_t)-1;
 	int r;
 
-	cred->switched = false;
+	*cred = (struct fs_cred){0};
 	r = fs_ids_to_host(tree->config.ids, &none, &gid);
 	if (r < 0 || !tree->can_switch)
 		return r;
@@ -174,9 +208,26 @@ int fs_cred_enter_group(const struct fs_tree *tree, gid_t gid, struct fs_cred *c
 	return r == -EINVAL ? -EPERM : r;
 }
 
+int fs_cred_shed(struct fs_cred *cred)
+{
+	int r = learn();
+
+	*cred = (struct fs_cred){0};
+	if (r < 0 || (self.stuck && come_back() < 0))
+		return -EIO;
+	if (!(self.caps.effective & CAP_BIT(CAP_FSETID)))
+		return 0;
+	r = caps_set(&self.caps, self.caps.effective & ~CAP_BIT(CAP_FSETID));
+	cred->shed = r == 0;
+	return r;
+}
+
 void fs_cred_leave(struct fs_cred *cred)
 {
+	/* Having less is no danger: like a switch, it is tried again before the next. */
+	if (cred->shed && caps_set(&self.caps, self.caps.effective) < 0)
+		self.stuck = true;
 	if (cred->switched)
 		come_back();
-	cred->switched = false;
+	*cred = (struct fs_cred){0};
 }

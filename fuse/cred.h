@@ -13,6 +13,8 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct fs_tree;
@@ -20,6 +22,7 @@ struct fs_tree;
 /* Opaque state of a switch, on the caller's stack. */
 struct fs_cred {
 	bool switched;
+	bool shed;
 };
 
 /*
@@ -41,6 +44,20 @@ int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cr
  * a file of another group that bit. Otherwise as fs_cred_enter().
  */
 int fs_cred_enter_group(const struct fs_tree *tree, gid_t gid, struct fs_cred *cred);
+
+/*
+ * The same with `n` supplementary groups of the caller's in place of the gateway's; they decide
+ * whether a setgid bit may be set. Without any, the gateway's stay.
+ */
+int fs_cred_enter_groups(const struct fs_tree *tree, uid_t uid, gid_t gid, const uint32_t *gids,
+	size_t n, struct fs_cred *cred);
+
+/*
+ * Goes on without CAP_FSETID, on this thread, until fs_cred_leave: the host then clears setuid and
+ * setgid bits as for an unprivileged caller. Nothing to do where the process lacks it anyway. Not
+ * to be nested with fs_cred_enter. -EIO as there; -errno: it is still there.
+ */
+int fs_cred_shed(struct fs_cred *cred);
 
 /*
  * Takes the gateway's credentials again. If the kernel refuses (out of memory), the thread stays

@@ -1,74 +1,75 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Extensions of requests: the check, and the walk over labels. */
+/* Extensions of requests: one bounded walk, and what is in the lists of groups. */
 #include "fuse/ext.h"
 
 #include <errno.h>
+#include <linux/fuse.h>
 #include <string.h>
-#include <sys/types.h>
 
+#include "fuse/wire.h"
 #include "vhostuser/checked.h"
 
-/* What a label is called; anything else is set by SETXATTR, after the file is made. */
-#define LABEL_PREFIX "security."
+/* Records begin at multiples of this, counted from the list's begin. */
+#define ALIGNMENT 8
 
-/* Takes one label; the padding after the last one may be missing. */
-static int take(struct fs_labels *labels, struct fs_label *label)
+/* The record at `at`: 0, or -EINVAL when it is none that lies within. */
+static int parse(const uint8_t *list, size_t len, size_t at, struct fs_ext *ext, size_t *next)
 {
-	size_t left = (size_t)(labels->end - labels->at), name_len, used;
-	struct fuse_secctx head;
+	struct fuse_ext_header header;
+	size_t left = len - at;
 
-	if (left < sizeof(head))
+	if (left < sizeof(header))
 		return -EINVAL;
-	memcpy(&head, labels->at, sizeof(head));
-	left -= sizeof(head);
-	label->name = labels->at + sizeof(head);
-	name_len = strnlen(label->name, left);
-	if (name_len == left || strncmp(label->name, LABEL_PREFIX, strlen(LABEL_PREFIX)) != 0)
+	memcpy(&header, list + at, sizeof(header));
+	if (header.size < sizeof(header) || header.size > left)
 		return -EINVAL;
-	if (name_len > XATTR_NAME_MAX)
-		return -ERANGE;
-	if (head.size > XATTR_SIZE_MAX)
-		return -E2BIG;
-	if (head.size > left - name_len - 1)
-		return -EINVAL;
-	label->value = label->name + name_len + 1;
-	label->size = head.size;
-	used = FUSE_REC_ALIGN(sizeof(head) + name_len + 1 + head.size);
-	labels->at += MIN(used, (size_t)(labels->end - labels->at));
-	labels->left--;
+	ext->type = header.type;
+	ext->data = list + at + sizeof(header);
+	ext->size = header.size - sizeof(header);
+	/* The last one's padding may be left out. */
+	*next = at + MIN(((size_t)header.size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT, left);
 	return 0;
 }
 
-int fs_ext_check(const void *ext, size_t len)
+int fs_ext_check(const void *list, size_t len)
 {
-	struct fuse_secctx_header head;
-	struct fs_labels labels;
-	struct fs_label label;
-	int r = 0;
+	struct fs_ext ext;
+	size_t at = 0;
+	int r = len > FS_EXT_MAX ? -EINVAL : 0;
 
-	if (len < sizeof(head))
-		return -EINVAL;
-	memcpy(&head, ext, sizeof(head));
-	/* Larger numbers are other kinds of extension. */
-	if (head.size != len || head.nr_secctx > FUSE_MAX_NR_SECCTX)
-		return -EINVAL;
-	labels = fs_ext_labels(ext, len);
-	while (r == 0 && labels.left > 0)
-		r = take(&labels, &label);
-	return r == 0 && labels.at != labels.end ? -EINVAL : r;
+	while (r == 0 && at < len)
+		r = parse(list, len, at, &ext, &at);
+	return r;
 }
 
-struct fs_labels fs_ext_labels(const void *ext, size_t len)
+bool fs_ext_next(const void *list, size_t len, size_t *at, struct fs_ext *ext)
 {
-	struct fuse_secctx_header head = {0};
-	const char *at = ext;
-
-	if (len > 0)
-		memcpy(&head, ext, sizeof(head));
-	return (struct fs_labels){at + MIN(len, sizeof(head)), at + len, head.nr_secctx};
+	return *at < len && parse(list, len, *at, ext, at) == 0;
 }
 
-bool fs_ext_next(struct fs_labels *labels, struct fs_label *label)
+static int read_groups(const struct fs_ext *ext, uint32_t *gids)
 {
-	return labels->left > 0 && take(labels, label) == 0;
+	struct fs_supp_groups head;
+	uint64_t size;
+
+	if (ext->size < sizeof(head))
+		return -EINVAL;
+	memcpy(&head, ext->data, sizeof(head));
+	size = (uint64_t)head.nr_groups * sizeof(gids[0]);
+	if (head.nr_groups > FS_EXT_GROUPS_MAX || size > ext->size - sizeof(head))
+		return -EINVAL;
+	memcpy(gids, ext->data + sizeof(head), (size_t)size);
+	return (int)head.nr_groups;
+}
+
+int fs_ext_groups(const void *list, size_t len, uint32_t *gids)
+{
+	struct fs_ext ext;
+	size_t at = 0;
+
+	while (fs_ext_next(list, len, &at, &ext)) {
+		if (ext.type == FS_EXT_GROUPS)
+			return read_groups(&ext, gids);
+	}
+	return 0;
 }

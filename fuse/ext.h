@@ -1,43 +1,42 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Extensions of requests: what follows the names of one that makes a file. FUSE knows several; the
- * one that we agree on is the security context (FUSE_SECURITY_CTX): labels for the new file.
+ * Extensions of requests that make something (FUSE 7.36 and 7.38): what stands behind the names.
  *
- *     fuse_secctx_header, then `nr_secctx` times: fuse_secctx, name, NUL, value, up to 8 bytes
+ * The area is a list of records, each with a header {size, type} and padded to 8 bytes. Its length
+ * is what the names leave of the request: guests of 7.36 and 7.37 do not announce it, and what
+ * those of 7.38 announce (total_extlen) is no more to be believed. Gate 3 checks the list before
+ * an op sees it. What an extension means is agreed on at INIT: an op looks only for those.
+ *
+ * No state; any thread; nothing is aligned.
  */
 #pragma once
 
-#include <linux/fuse.h>
-#include <linux/limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-/* The longest: one label with all that an extended attribute may be. */
-#define FS_EXT_MAX                                                                                 \
-	(sizeof(struct fuse_secctx_header) +                                                       \
-		FUSE_REC_ALIGN(sizeof(struct fuse_secctx) + XATTR_NAME_MAX + 1 + XATTR_SIZE_MAX))
+/* A list's length: a security context is 64 KiB at most, a guest sends one group. */
+#define FS_EXT_MAX (80 * 1024)
 
-/* A label: the name of an extended attribute, with its NUL, and the value. */
-struct fs_label {
-	const char *name;
-	const void *value;
-	size_t size;
+/* Groups of one request that are looked at; more are EINVAL. Linux sends one. */
+#define FS_EXT_GROUPS_MAX 32
+
+/* One extension, in the slot's copy. */
+struct fs_ext {
+	uint32_t type;       /* up to FUSE_MAX_NR_SECCTX: that many security contexts */
+	const uint8_t *data; /* after the header; borrowed */
+	size_t size;         /* of the data, padding included where the guest counts it */
 };
 
-/* Where a walk over labels is. */
-struct fs_labels {
-	const char *at, *end;
-	unsigned int left;
-};
+/* Checks a whole list: 0, or -EINVAL for records that overlap or end outside of it. */
+int fs_ext_check(const void *list, size_t len);
+
+/* The next extension from *at (0 at first), which moves behind it; false at the end. Of a list that
+ * was checked. */
+bool fs_ext_next(const void *list, size_t len, size_t *at, struct fs_ext *ext);
 
 /*
- * Gate 3 for `len` bytes of extensions, private memory. -EINVAL: they are not what the header says,
- * or of a kind that was not agreed on, or no label's name; -ERANGE, -E2BIG: a name or a value is
- * too long.
+ * The groups that a checked list carries, in gids[FS_EXT_GROUPS_MAX]. Their number, 0 without any;
+ * -EINVAL for a record that is not what it says, or for too many.
  */
-int fs_ext_check(const void *ext, size_t len);
-
-/* The labels of extensions that were checked; of none, when len is 0. */
-struct fs_labels fs_ext_labels(const void *ext, size_t len);
-/* The next one; false after the last. */
-bool fs_ext_next(struct fs_labels *labels, struct fs_label *label);
+int fs_ext_groups(const void *list, size_t len, uint32_t *gids);

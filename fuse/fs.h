@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "fuse/feature.h"
+
 struct fs;
 
 enum fs_cache { FS_CACHE_NEVER, FS_CACHE_METADATA, FS_CACHE_AUTO, FS_CACHE_ALWAYS };
@@ -62,6 +64,7 @@ struct fs_config {
 	const struct fs_ids *ids; /* borrowed; NULL: ids are the same in guest and host */
 	bool one_uid, one_gid;    /* the host has no user or group for us but our own */
 	bool owner_xattr;         /* owners and modes are kept in an attribute: owner.h */
+	struct fs_features features;
 	enum fs_dax dax;
 	uint64_t dax_threshold;    /* bytes */
 	struct dax_window *window; /* borrowed; NULL: no DAX */

@@ -21,6 +21,8 @@
 #include "fuse/reply.h"
 #include "fuse/session.h"
 #include "fuse/slot.h"
+#include "fuse/wire.h"
+#include "fuse/xattrmap.h"
 #include "vhostuser/checked.h"
 #include "vhostuser/log.h"
 
@@ -46,7 +48,36 @@ static_assert(DAX_ALIGN == 1u << MAP_ALIGNMENT, "what the window takes");
 static bool with_readdirplus(const struct fs_config *config)
 {
 	/* Attributes that are asked for again at once are not worth fetching with the names. */
-	return config->cache != FS_CACHE_NEVER;
+	if (config->features.readdirplus == FS_READDIRPLUS_AUTO)
+		return config->cache != FS_CACHE_NEVER;
+	return config->features.readdirplus == FS_READDIRPLUS_ON;
+}
+
+static bool with_killpriv(const struct fs_config *config)
+{
+	/* What is kept in attributes of other names, the host does not clear. */
+	return config->features.killpriv_v2 && !config->owner_xattr &&
+	       fs_xattrmap_keeps(config->xattrmap, "security.capability");
+}
+
+static bool with_writeback(const struct fs_config *config)
+{
+	return config->features.writeback;
+}
+
+static bool with_direct_mmap(const struct fs_config *config)
+{
+	return config->features.direct_mmap;
+}
+
+static bool with_submounts(const struct fs_config *config)
+{
+	return config->features.submounts;
+}
+
+static bool with_idmap(const struct fs_config *config)
+{
+	return !config->ids && !config->owner_xattr;
 }
 
 static bool with_posix_locks(const struct fs_config *config)
@@ -74,8 +105,7 @@ static bool with_security_label(const struct fs_config *config)
 
 /*
  * The flags that we carry, each only when the guest offers it. One that is not here is not agreed
- * on: there is no write-back cache, no setuid-killing on our side, no
- * passthrough.
+ * on: no passthrough.
  */
 static const struct init_flag {
 	uint64_t flag;
@@ -88,8 +118,15 @@ static const struct init_flag {
 	{FUSE_DO_READDIRPLUS, with_readdirplus},
 	{FUSE_READDIRPLUS_AUTO, with_readdirplus},
 	{FUSE_ASYNC_DIO, NULL},
+	{FUSE_WRITEBACK_CACHE, with_writeback},
+	{FUSE_DIRECT_IO_ALLOW_MMAP, with_direct_mmap},
 	{FUSE_PARALLEL_DIROPS, NULL},
 	{FUSE_MAX_PAGES, NULL},
+	{FUSE_HANDLE_KILLPRIV, with_killpriv},
+	{FUSE_HANDLE_KILLPRIV_V2, with_killpriv},
+	{FUSE_SUBMOUNTS, with_submounts},
+	{FUSE_CREATE_SUPP_GROUP, NULL},
+	{FUSE_ALLOW_IDMAP, with_idmap}, /* only creations have a caller then, others -1 */
 	{FUSE_INIT_EXT, NULL},
 	{FUSE_POSIX_LOCKS, with_posix_locks},
 	{FUSE_FLOCK_LOCKS, with_flock},
@@ -110,6 +147,9 @@ uint64_t fs_init_agree(const struct fs_config *config, uint64_t offered)
 			agreed |= init_flags[i].flag & offered;
 	if ((agreed & ACL_FLAGS) != ACL_FLAGS)
 		agreed &= ~(uint64_t)ACL_FLAGS;
+	/* One of them: the second says which callers are meant. */
+	if (agreed & FUSE_HANDLE_KILLPRIV_V2)
+		agreed &= ~(uint64_t)FUSE_HANDLE_KILLPRIV;
 	return agreed;
 }
 
@@ -243,6 +283,7 @@ static int start(struct fs_slot *slot, uint64_t epoch, const struct fuse_init_in
 	*out = fs_init_answer(in, agreed);
 	refuse_always(&fs->config, offered, agreed, out);
 	session->init_flags = agreed;
+	session->tree->submounts = agreed & FUSE_SUBMOUNTS;
 	session->tree->dax_flags = agreed & FUSE_HAS_INODE_DAX;
 	session->minor = out->minor;
 	fs_publish(fs, session);

@@ -79,6 +79,7 @@ struct fs_tree {
 	struct fs_inode *root;   /* constant; nodeid 1, pinned, its fd always open */
 	struct fs_handles *handles;
 	struct fs_locks *locks; /* lock.c; NULL: locks are the guest's own */
+	bool submounts; /* constant likewise: the guest mounts other volumes as its own */
 	bool dax_flags; /* constant once the session is live: FUSE_ATTR_DAX means something to it */
 	_Atomic(struct fs_dax_seen *) dax_seen; /* owned; see op_dax.c. NULL before the first map */
 
@@ -203,6 +204,9 @@ int fs_tree_lookup(struct fs_tree *tree, struct fs_inode *parent, int parent_fd,
 /* The same for a file that was just created, and is open as `fd` (borrowed). */
 int fs_tree_enter(struct fs_tree *tree, struct fs_inode *parent, const char *name, int fd,
 	struct fs_entry *entry);
+
+/* The same for one that has no name (yet). */
+int fs_tree_enter_nameless(struct fs_tree *tree, int fd, struct fs_entry *entry);
 
 /* An inode that is about to lose a name. */
 struct fs_loss {

@@ -9,20 +9,21 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "fuse/ext.h"
 #include "fuse/op.h"
 #include "fuse/place.h"
+#include "fuse/secctx.h"
 #include "fuse/shape.h"
 #include "fuse/walk.h"
 #include "fuse/xattr.h"
 
-/* Gate 3 lets extensions pass only in sessions that agreed on them. */
+/* Gate 3 lets them pass only in sessions that agreed on them. */
 static struct fs_labels labels_of(const struct fs_slot *slot)
 {
 	const struct fs_shape *shape = fs_shape_find(slot->header.opcode);
-	const char *ext = fs_shape_extensions(shape, fs_slot_args(slot));
+	size_t size, len = slot->copy_len - sizeof(struct fuse_in_header);
+	const void *list = fs_shape_ext(shape, fs_slot_args(slot), len, &size);
 
-	return fs_ext_labels(ext, (size_t)((const char *)slot->copy + slot->copy_len - ext));
+	return fs_secctx_labels(list, size);
 }
 
 bool fs_labels_any(const struct fs_slot *slot)
@@ -36,7 +37,7 @@ int fs_labels_set(const struct fs_slot *slot, const struct fs_tree *tree, int fd
 	struct fs_label label;
 	int r = labels.left > 0 ? fs_place_take(tree) : 0;
 
-	while (r == 0 && fs_ext_next(&labels, &label)) {
+	while (r == 0 && fs_secctx_next(&labels, &label)) {
 		char host[FS_XATTR_NAME_SIZE];
 
 		r = fs_xattr_name(slot, label.name, host);

@@ -8,24 +8,10 @@
 #include <fcntl.h>
 
 #include "fuse/dax.h"
+#include "fuse/timeout.h"
 
-/* Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are not among them. */
+/* Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are only if it may. */
 #define OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC)
-
-/* How long the guest may believe what it was told, in seconds; as Rust virtiofsd has it. */
-static uint64_t timeout_of(enum fs_cache cache)
-{
-	switch (cache) {
-	case FS_CACHE_AUTO:
-		return 1;
-	case FS_CACHE_METADATA:
-	case FS_CACHE_ALWAYS:
-		return 86400;
-	case FS_CACHE_NEVER:
-		break;
-	}
-	return 0;
-}
 
 int fs_may_change(const struct fs_slot *slot)
 {
@@ -130,18 +116,24 @@ void fs_attr_fill(struct fs_tree *tree, const struct statx *stx, struct fuse_att
 
 void fs_attr_out_fill(struct fs_tree *tree, const struct statx *stx, struct fuse_attr_out *out)
 {
-	*out = (struct fuse_attr_out){.attr_valid = timeout_of(tree->config.cache)};
+	struct fs_timeout valid = fs_timeout_attr(&tree->config, S_ISDIR(stx->stx_mode));
+
+	*out = (struct fuse_attr_out){.attr_valid = valid.sec, .attr_valid_nsec = valid.nsec};
 	fs_attr_fill(tree, stx, &out->attr);
 }
 
 void fs_entry_fill(struct fs_tree *tree, struct fs_entry *entry, struct fuse_entry_out *out)
 {
-	uint64_t timeout = timeout_of(tree->config.cache);
+	bool directory = S_ISDIR(entry->stx.stx_mode);
+	struct fs_timeout attr = fs_timeout_attr(&tree->config, directory);
+	struct fs_timeout name = fs_timeout_entry(&tree->config, directory);
 
 	*out = (struct fuse_entry_out){
 		.nodeid = entry->inode->nodeid,
-		.entry_valid = timeout,
-		.attr_valid = timeout,
+		.entry_valid = name.sec,
+		.entry_valid_nsec = name.nsec,
+		.attr_valid = attr.sec,
+		.attr_valid_nsec = attr.nsec,
 	};
 	fs_attr_fill(tree, &entry->stx, &out->attr);
 	fs_inode_put(tree, entry->inode);
@@ -153,16 +145,45 @@ int fs_entry_look_up(struct fs_tree *tree, const struct fs_node *parent, const c
 {
 	struct fs_entry entry;
 	int r = fs_tree_lookup(tree, parent->inode, parent->fd, name, &entry);
+	bool root;
 
-	if (r == 0)
-		fs_entry_fill(tree, &entry, out);
-	return r;
+	if (r < 0)
+		return r;
+	/* Volumes differ by their mount too, so that bind mounts count. */
+	root = tree->submounts && entry.inode->type == S_IFDIR &&
+	       entry.inode->volume != parent->inode->volume;
+	fs_entry_fill(tree, &entry, out);
+	if (root)
+		out->attr.flags |= FUSE_ATTR_SUBMOUNT;
+	return 0;
 }
 
-int fs_open_flags(uint32_t guest, int *flags)
+/*
+ * A guest with a write-back cache reads what lies around a write, also from a file that a program
+ * opened for writing only; and it says itself where an append goes, since it alone knows the size.
+ */
+static int for_writeback(int flags)
 {
-	*flags = (int)(guest & OPEN_FLAGS);
-	return (*flags & O_ACCMODE) == O_ACCMODE ? -EINVAL : 0;
+	if ((flags & O_ACCMODE) == O_WRONLY)
+		flags = (flags & ~O_ACCMODE) | O_RDWR;
+	return flags & ~O_APPEND;
+}
+
+int fs_open_flags(const struct fs_slot *slot, uint32_t guest, int *flags)
+{
+	const struct fs_features *features = &fs_config_of(slot)->features;
+	int mask = OPEN_FLAGS;
+
+	if (features->direct_io)
+		mask |= O_DIRECT;
+	if (features->noatime)
+		mask |= O_NOATIME;
+	*flags = (int)guest & mask;
+	if ((*flags & O_ACCMODE) == O_ACCMODE)
+		return -EINVAL;
+	if (slot->session->init_flags & FUSE_WRITEBACK_CACHE)
+		*flags = for_writeback(*flags);
+	return 0;
 }
 
 uint32_t fs_open_answer(enum fs_cache cache, bool directory)

@@ -84,8 +84,8 @@ void fs_entry_fill(struct fs_tree *tree, struct fs_entry *entry, struct fuse_ent
 int fs_entry_look_up(struct fs_tree *tree, const struct fs_node *parent, const char *name,
 	struct fuse_entry_out *out);
 
-/* What the guest asked for, as flags for our own open(). -EINVAL. */
-int fs_open_flags(uint32_t guest, int *flags);
+/* What the guest asked for, as flags for our own open(), as the session has it. -EINVAL. */
+int fs_open_flags(const struct fs_slot *slot, uint32_t guest, int *flags);
 /* FOPEN_* of a file or directory in the share's cache mode. */
 uint32_t fs_open_answer(enum fs_cache cache, bool directory);
 
@@ -118,6 +118,8 @@ int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in);
 /* The caller as the owner of what it is about to make. -EINVAL, -EPERM: it may not be one. */
 int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t mode, dev_t rdev,
 	struct fs_owner *owner);
+/* The mode of what the caller makes with this umask, which no default ACL replaces here. */
+mode_t fs_kept_mode(const struct fs_slot *slot, mode_t mode, mode_t umask);
 /*
  * Makes a name for the caller; `mode` with the type, no link. *made (NULL: not wanted) is an fd of
  * it, owned by the caller. On errors there is no such name.
@@ -177,4 +179,14 @@ void fs_op_lseek(
 void fs_op_copy_file_range(fuse_req_t req, fuse_ino_t nodeid, off_t offset,
 	struct fuse_file_info *fi, fuse_ino_t nodeid_out, off_t offset_out,
 	struct fuse_file_info *fi_out, size_t len, int flags);
+void fs_op_copy_file_range_64(struct fs_slot *slot);
 void fs_op_syncfs(struct fs_slot *slot);
+
+/* op_statx.c */
+void fs_op_statx(struct fs_slot *slot);
+
+/* op_ioctl.c */
+void fs_op_ioctl(struct fs_slot *slot);
+
+/* op_tmpfile.c */
+void fs_op_tmpfile(struct fs_slot *slot);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fuse/idmap.h"
+#include "fuse/killpriv.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
 
@@ -100,6 +101,7 @@ static int set_size(struct fs_slot *slot, const struct fs_node *node,
 {
 	CLEANUP_FILE struct fs_file file = {0};
 	CLEANUP_FD int own = -1;
+	struct fs_cred cred;
 	int r, fd;
 
 	if (!(in->valid & FATTR_SIZE))
@@ -119,9 +121,13 @@ static int set_size(struct fs_slot *slot, const struct fs_node *node,
 			return fd;
 		own = fd;
 	}
+	r = fs_kill_begin(fs_kill_wanted(slot, in->valid & FATTR_KILL_SUIDGID), &cred);
+	if (r < 0)
+		return r;
 	do {
 		r = ftruncate(fd, (off_t)in->size) < 0 ? -errno : 0;
 	} while (r == -EINTR);
+	fs_cred_leave(&cred);
 	return r;
 }
 

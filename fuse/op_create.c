@@ -12,8 +12,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "fuse/caller.h"
 #include "fuse/cred.h"
-#include "fuse/place.h"
+#include "fuse/killpriv.h"
 #include "fuse/walk.h"
 #include "fuse/xattr.h"
 #include "vhostuser/fd.h"
@@ -26,41 +27,6 @@ struct making {
 	mode_t umask;
 	const char *target;
 };
-
-/* The guest's caller, for the one call that makes a file. */
-struct caller {
-	struct fs_cred cred;
-	bool masked;
-	mode_t umask; /* the former one */
-};
-
-static int caller_enter(
-	const struct fs_slot *slot, const struct fs_tree *tree, mode_t mask, struct caller *caller)
-{
-	int r = 0;
-
-	caller->masked = slot->session->init_flags & FUSE_DONT_MASK;
-	if (caller->masked)
-		r = fs_place_take(tree);
-	if (r == 0)
-		r = fs_cred_enter(tree, slot->header.uid, slot->header.gid, &caller->cred);
-	if (r == 0 && caller->masked)
-		caller->umask = fs_place_umask(mask & 0777);
-	return r;
-}
-
-static void caller_leave(struct caller *caller)
-{
-	if (caller->masked)
-		(void)fs_place_umask(caller->umask);
-	fs_cred_leave(&caller->cred);
-}
-
-/* The same for a file whose mode we keep: no default ACL is asked. */
-static mode_t kept_mode(const struct fs_slot *slot, mode_t mode, mode_t umask)
-{
-	return slot->session->init_flags & FUSE_DONT_MASK ? mode & ~(umask & 0777) : mode;
-}
 
 /* Labels what was just made as parent/name and is open as `fd`; without them it must not stay. */
 static int label(const struct fs_slot *slot, const struct fs_node *parent, const char *name, int fd)
@@ -108,7 +74,7 @@ static int make(
 	struct fs_slot *slot, uint64_t dir, const struct making *what, struct fuse_entry_out *out)
 {
 	CLEANUP_NODE struct fs_node parent = {0};
-	struct caller caller;
+	struct fs_caller caller;
 	int r = fs_may_change(slot);
 
 	if (r == 0)
@@ -117,13 +83,13 @@ static int make(
 		return r;
 	if (parent.tree->config.owner_xattr && !S_ISLNK(what->mode)) {
 		r = fs_kept_make(slot, &parent, what->name,
-			kept_mode(slot, what->mode, what->umask), what->rdev, NULL);
+			fs_kept_mode(slot, what->mode, what->umask), what->rdev, NULL);
 	} else {
-		r = caller_enter(slot, parent.tree, what->umask, &caller);
+		r = fs_caller_enter(slot, what->umask, &caller);
 		if (r < 0)
 			return r;
 		r = make_one(parent.fd, what);
-		caller_leave(&caller);
+		fs_caller_leave(&caller);
 	}
 	if (r == 0)
 		r = label_by_name(slot, &parent, what->name);
@@ -210,7 +176,7 @@ static int create_kept(struct fs_slot *slot, const struct fs_node *parent, const
 	const struct fuse_create_in *in, int flags)
 {
 	CLEANUP_FD int made = -1;
-	mode_t mode = kept_mode(slot, S_IFREG | (in->mode & 07777), in->umask);
+	mode_t mode = fs_kept_mode(slot, S_IFREG | (in->mode & 07777), in->umask);
 	int r = fs_kept_make(slot, parent, name, mode, 0, &made);
 
 	if (r == 0)
@@ -225,16 +191,16 @@ static int create_kept(struct fs_slot *slot, const struct fs_node *parent, const
 static int create_new(struct fs_slot *slot, const struct fs_node *parent, const char *name,
 	const struct fuse_create_in *in, int flags)
 {
-	struct caller caller;
+	struct fs_caller caller;
 	int fd, r;
 
 	if (parent->tree->config.owner_xattr)
 		return create_kept(slot, parent, name, in, flags);
-	r = caller_enter(slot, parent->tree, in->umask, &caller);
+	r = fs_caller_enter(slot, in->umask, &caller);
 	if (r < 0)
 		return r;
 	fd = fs_open_beneath(parent->fd, name, flags | O_CREAT | O_EXCL, in->mode & 07777);
-	caller_leave(&caller);
+	fs_caller_leave(&caller);
 	r = fd < 0 ? 0 : label(slot, parent, name, fd);
 	if (r < 0)
 		fd_close(&fd);
@@ -243,15 +209,20 @@ static int create_new(struct fs_slot *slot, const struct fs_node *parent, const 
 
 /* Somebody else made it: opens what is there. Its attributes are those after O_TRUNC. */
 static int open_existing(
-	struct fs_node *parent, const char *name, int flags, struct fs_entry *entry)
+	struct fs_node *parent, const char *name, int flags, bool kill, struct fs_entry *entry)
 {
 	struct fs_tree *tree = parent->tree;
+	struct fs_cred cred;
 	uint64_t nodeid;
 	int fd, r = fs_tree_lookup(tree, parent->inode, parent->fd, name, entry);
 
 	if (r < 0)
 		return r;
-	fd = entry->inode->type == S_IFDIR ? -EISDIR : fs_inode_open(tree, entry->inode, flags);
+	fd = entry->inode->type == S_IFDIR ? -EISDIR : fs_kill_begin(kill, &cred);
+	if (fd == 0) {
+		fd = fs_inode_open(tree, entry->inode, flags);
+		fs_cred_leave(&cred);
+	}
 	r = fd < 0 ? fd : fs_stat_at(fd, "", &entry->stx);
 	if (r == 0) {
 		fs_owner_show(tree, fd, &entry->stx);
@@ -272,7 +243,8 @@ static int create_or_open(struct fs_slot *slot, struct fs_node *parent, const ch
 	int r, fd = create_new(slot, parent, name, in, flags);
 
 	if (fd == -EEXIST && !(in->flags & O_EXCL))
-		return open_existing(parent, name, flags, entry);
+		return open_existing(parent, name, flags,
+			fs_kill_wanted(slot, in->open_flags & FUSE_OPEN_KILL_SUIDGID), entry);
 	if (fd < 0)
 		return fd;
 	r = fs_tree_enter(parent->tree, parent->inode, name, fd, entry);
@@ -288,7 +260,7 @@ static int create(struct fs_slot *slot, const char *name, struct created *out)
 	const struct fuse_create_in *in = fs_slot_args(slot);
 	struct fs_entry entry;
 	struct fs_tree *tree;
-	int fd, flags, r = fs_open_flags(in->flags, &flags);
+	int fd, flags, r = fs_open_flags(slot, in->flags, &flags);
 
 	if (r == 0)
 		r = fs_may_change(slot);

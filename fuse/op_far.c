@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "fuse/dax.h"
+#include "fuse/killpriv.h"
 #include "vhostuser/checked.h"
 #include "vhostuser/fd.h"
 #include "vhostuser/virtqueue.h"
@@ -102,6 +103,14 @@ static int find_gpa(const struct fs_slot *slot, uint64_t *gpa)
 	return -EFAULT;
 }
 
+/* A write that is to take setuid bits off the file. */
+static bool kills(const struct fs_slot *slot)
+{
+	const struct fuse_write_in *in = fs_slot_args(slot);
+
+	return is_write(slot) && fs_kill_wanted(slot, in->write_flags & FUSE_WRITE_KILL_SUIDGID);
+}
+
 /* Bytes from the cursor up to the next segment that is out of reach. */
 static size_t run_length(const struct vu_iov *at)
 {
@@ -118,14 +127,20 @@ static size_t run_length(const struct vu_iov *at)
 static int transfer(struct fs_slot *slot, int fd, const struct iovec *iov, size_t segments)
 {
 	off_t offset = (off_t)(span_of(slot).offset + carried(slot));
+	struct fs_cred cred;
 	ssize_t n;
+	int r = fs_kill_begin(kills(slot), &cred);
 
+	if (r < 0)
+		return r;
 	do {
 		n = is_write(slot) ? pwritev2(fd, iov, (int)segments, offset, 0)
 				   : preadv2(fd, iov, (int)segments, offset, 0);
 	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
+	r = n < 0 ? -errno : 0;
+	fs_cred_leave(&cred);
+	if (r < 0)
+		return r;
 	vu_iov_skip(&slot->payload, (size_t)n);
 	return n > 0;
 }
@@ -213,6 +228,8 @@ static int plan_far(const struct fs_slot *slot, int fd, struct far *far)
 		.access = is_write(slot) ? DAX_WRITE : DAX_READ,
 	};
 	r = find_gpa(slot, &far->entry.window_offset);
+	if (r == 0 && kills(slot))
+		r = fs_kill_bits(fd);
 	if (r < 0)
 		return r;
 	far->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);

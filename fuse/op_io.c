@@ -16,17 +16,40 @@
 #include <unistd.h>
 
 #include "fuse/dax.h"
+#include "fuse/direct.h"
+#include "fuse/killpriv.h"
 #include "fuse/lock.h"
+#include "fuse/walk.h"
 #include "vhostuser/checked.h"
+#include "vhostuser/fd.h"
 
 /* Segments of one system call, on the stack: 2 MiB of a guest's pages. IOV_MAX is 1024. */
 #define SEGMENTS 512
+
+/* A truncation is a write: the guest may ask to have it take setuid bits off. */
+static int open_held(struct fs_slot *slot, const struct fs_held *held, int flags, uint64_t *fh)
+{
+	const struct fuse_open_in *in = fs_slot_args(slot);
+	struct fs_cred cred;
+	int r = fs_kill_begin(
+		flags & O_TRUNC && fs_kill_wanted(slot, in->open_flags & FUSE_OPEN_KILL_SUIDGID),
+		&cred);
+
+	if (r < 0)
+		return r;
+	r = fs_handle_open(held->tree, held->inode, flags, fh);
+	/* Reading was our wish: one who may only write does without. */
+	if (r == -EACCES && (flags ^ (int)in->flags) & O_ACCMODE)
+		r = fs_handle_open(held->tree, held->inode, (flags & ~O_ACCMODE) | O_WRONLY, fh);
+	fs_cred_leave(&cred);
+	return r;
+}
 
 static int open_node(struct fs_slot *slot, uint64_t *fh)
 {
 	CLEANUP_HELD struct fs_held held = {0};
 	const struct fuse_open_in *in = fs_slot_args(slot);
-	int flags, r = fs_open_flags(in->flags, &flags);
+	int flags, r = fs_open_flags(slot, in->flags, &flags);
 
 	if (r == 0 && ((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC))
 		r = fs_may_change(slot);
@@ -34,7 +57,7 @@ static int open_node(struct fs_slot *slot, uint64_t *fh)
 		r = fs_held_get(slot, slot->header.nodeid, &held);
 	if (r == 0 && held.inode->type == S_IFDIR)
 		r = -EISDIR;
-	return r < 0 ? r : fs_handle_open(held.tree, held.inode, flags, fh);
+	return r < 0 ? r : open_held(slot, &held, flags, fh);
 }
 
 void fs_op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
@@ -117,6 +140,9 @@ static int read_file(struct fs_slot *slot, bool may_block, size_t *done)
 		rwf = in_place(file.handle, refused, false);
 	if (rwf < 0)
 		return rwf;
+	if (file.handle->flags & O_DIRECT)
+		return fs_direct_read(file.fd, &room, in->size, (off_t)in->offset,
+			slot->io->rep_ram == slot->io->rep_len, done);
 	r = read_all(file.fd, &room, in->size, (off_t)in->offset, rwf, done);
 	return learn(r, rwf, refused);
 }
@@ -179,10 +205,33 @@ static int write_all(struct fs_slot *slot, int fd, int rwf)
 	return 0;
 }
 
+/*
+ * With O_DIRECT. What comes out of the guest's page cache (a mapping of a file that is open like
+ * this) ends where the file does, not at a block: that goes to the host's page cache.
+ */
+static int write_direct(struct fs_slot *slot, const struct fs_file *file)
+{
+	const struct fuse_write_in *in = fs_slot_args(slot);
+	off_t offset = (off_t)(in->offset + in->size - slot->payload.left);
+	CLEANUP_FD int own = -1;
+	int fd;
+
+	if (!(in->write_flags & FUSE_WRITE_CACHE))
+		return fs_direct_write(file->fd, &slot->payload, offset,
+			slot->io->req_ram == slot->io->req_len);
+	fd = fs_reopen(file->tree->config.proc_fd, file->fd,
+		(file->handle->flags & (O_APPEND | O_SYNC | O_DSYNC)) | O_WRONLY);
+	if (fd < 0)
+		return fd;
+	own = fd;
+	return write_all(slot, own, 0);
+}
+
 static int write_file(struct fs_slot *slot, bool may_block)
 {
 	CLEANUP_FILE struct fs_file file = {0};
 	const struct fuse_write_in *in = fs_slot_args(slot);
+	struct fs_cred cred;
 	_Atomic bool *refused;
 	int rwf = 0, r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
 
@@ -195,7 +244,13 @@ static int write_file(struct fs_slot *slot, bool may_block)
 		rwf = in_place(file.handle, refused, true);
 	if (rwf < 0)
 		return rwf;
-	r = write_all(slot, file.fd, rwf);
+	r = fs_kill_begin(
+		fs_kill_wanted(slot, in->write_flags & FUSE_WRITE_KILL_SUIDGID), &cred);
+	if (r < 0)
+		return r;
+	r = file.handle->flags & O_DIRECT ? write_direct(slot, &file)
+					  : write_all(slot, file.fd, rwf);
+	fs_cred_leave(&cred);
 	return learn(r, rwf, refused);
 }
 

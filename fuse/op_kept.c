@@ -91,6 +91,11 @@ int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t
 	return check_ids(tree, owner->uid, owner->gid);
 }
 
+mode_t fs_kept_mode(const struct fs_slot *slot, mode_t mode, mode_t umask)
+{
+	return slot->session->init_flags & FUSE_DONT_MASK ? mode & ~(umask & 0777) : mode;
+}
+
 int fs_kept_make(struct fs_slot *slot, const struct fs_node *parent, const char *name, mode_t mode,
 	dev_t rdev, int *made)
 {

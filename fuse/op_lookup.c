@@ -8,12 +8,27 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "fuse/timeout.h"
+
+/* That there is nothing by this name, if the guest may remember it: an entry with no nodeid. */
+static int not_there(const struct fs_config *config, struct fuse_entry_out *out)
+{
+	struct fs_timeout valid = fs_timeout_negative(config);
+
+	if (!valid.sec && !valid.nsec)
+		return -ENOENT;
+	*out = (struct fuse_entry_out){.entry_valid = valid.sec, .entry_valid_nsec = valid.nsec};
+	return 0;
+}
+
 static int look_up(struct fs_slot *slot, const char *name, struct fuse_entry_out *out)
 {
 	CLEANUP_NODE struct fs_node parent = {0};
 	int r = fs_node_get(slot, slot->header.nodeid, &parent);
 
-	return r < 0 ? r : fs_entry_look_up(parent.tree, &parent, name, out);
+	if (r == 0)
+		r = fs_entry_look_up(parent.tree, &parent, name, out);
+	return r == -ENOENT ? not_there(fs_config_of(slot), out) : r;
 }
 
 void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

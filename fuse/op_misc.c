@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * STATFS, ACCESS, FALLOCATE, LSEEK, COPY_FILE_RANGE, SYNCFS.
+ * STATFS, ACCESS, FALLOCATE, LSEEK, COPY_FILE_RANGE (_64), SYNCFS.
  */
 #include "fuse/op.h"
 
@@ -10,14 +10,23 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "fuse/killpriv.h"
 #include "fuse/walk.h"
+#include "fuse/wire.h"
 #include "vhostuser/checked.h"
 
-/* What a Linux guest sends, and every host file system defines alike. */
-#define FALLOC_FLAGS (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)
+/* What the protocol's flags mean on every host; which of them work is for its file system. */
+#define FALLOC_FLAGS                                                                               \
+	(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE |                       \
+		FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE | FALLOC_FL_UNSHARE_RANGE)
 
-/* The answer's count has 32 bits; this is also the most that Linux copies in one call. */
+/*
+ * An answer's count has 32 bits; this is also the most that Linux copies in one call, unless it
+ * shares the blocks of both files.
+ */
 #define COPY_MAX 0x7ffff000u
+/* And with 64 bits: bounded so that offsets do not wrap in the host's sums. */
+#define COPY_MAX_64 (UINT64_C(1) << 40)
 
 static int stat_fs(struct fs_slot *slot, struct fuse_statfs_out *out)
 {
@@ -98,16 +107,21 @@ static int allocate(struct fs_slot *slot)
 {
 	CLEANUP_FILE struct fs_file file = {0};
 	const struct fuse_fallocate_in *in = fs_slot_args(slot);
+	struct fs_cred cred;
 	int r = in->mode & ~(unsigned int)FALLOC_FLAGS ? -EOPNOTSUPP : fs_may_change(slot);
 
 	if (r == 0)
 		r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
+	if (r == 0)
+		r = fs_kill_begin(fs_kill_agreed(slot), &cred);
 	if (r < 0)
 		return r;
 	do {
 		r = fallocate(file.fd, (int)in->mode, (off_t)in->offset, (off_t)in->length);
-	} while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : 0;
+		r = r < 0 ? -errno : 0;
+	} while (r == -EINTR);
+	fs_cred_leave(&cred);
+	return r;
 }
 
 /* Always on a thread that may block (shape.h), as COPY_FILE_RANGE and SYNCFS. */
@@ -149,26 +163,31 @@ void fs_op_lseek(
 	fs_answer(slot, r, &out, sizeof(out));
 }
 
-static int copy_range(struct fs_slot *slot, uint32_t *copied)
+static int copy_range(struct fs_slot *slot, uint64_t most, uint64_t *copied)
 {
 	CLEANUP_FILE struct fs_file from = {0};
 	CLEANUP_FILE struct fs_file to = {0};
 	const struct fuse_copy_file_range_in *in = fs_slot_args(slot);
 	off_t off_in = (off_t)in->off_in, off_out = (off_t)in->off_out;
 	int r = in->flags ? -EINVAL : fs_file_get(slot, slot->header.nodeid, in->fh_in, &from);
+	struct fs_cred cred;
 	ssize_t n;
 
 	if (r == 0)
 		r = fs_file_get(slot, in->nodeid_out, in->fh_out, &to);
+	if (r == 0)
+		r = fs_kill_begin(fs_kill_agreed(slot), &cred);
 	if (r < 0)
 		return r;
 	do {
 		n = copy_file_range(from.fd, &off_in, to.fd, &off_out,
-			(size_t)MIN(in->len, (uint64_t)COPY_MAX), 0);
+			(size_t)MIN(in->len, most), 0);
 	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	*copied = (uint32_t)n;
+	r = n < 0 ? -errno : 0;
+	fs_cred_leave(&cred);
+	if (r < 0)
+		return r;
+	*copied = (uint64_t)n;
 	return 0;
 }
 
@@ -178,12 +197,38 @@ void fs_op_copy_file_range(fuse_req_t req, fuse_ino_t nodeid, off_t offset,
 {
 	struct fs_slot *slot = fs_slot_claim(req);
 	struct fuse_write_out out = {0};
-	int r = copy_range(slot, &out.size);
+	uint64_t copied = 0;
+	int r = copy_range(slot, COPY_MAX, &copied);
 
+	out.size = (uint32_t)copied;
 	fs_answer(slot, r, &out, sizeof(out));
 }
 
-/* The guest sees all volumes as one file system: all of them are synced. */
+/* The same with more bits in the answer. */
+void fs_op_copy_file_range_64(struct fs_slot *slot)
+{
+	struct fs_copy_out out = {0};
+	uint64_t copied = 0;
+	int r = copy_range(slot, COPY_MAX_64, &copied);
+
+	out.bytes_copied = copied;
+	fs_answer(slot, r, &out, sizeof(out));
+}
+
+static int sync_volume(const struct fs_volume *volume)
+{
+	int r = volume->error;
+
+	if (volume->fd >= 0) {
+		do {
+			r = syncfs(volume->fd) < 0 ? -errno : 0;
+		} while (r == -EINTR);
+	}
+	/* Where there is no data, there is nothing to sync. */
+	return r == -ENOTSUP ? 0 : r;
+}
+
+/* The guest that is told of no submounts sees one file system: all volumes are synced. */
 static int sync_volumes(struct fs_tree *tree)
 {
 	struct fs_volume *volume;
@@ -194,16 +239,9 @@ static int sync_volumes(struct fs_tree *tree)
 	volume = tree->volumes;
 	pthread_mutex_unlock(&tree->lock);
 	for (; volume; volume = volume->next) {
-		int error = volume->error;
+		int error = sync_volume(volume);
 
-		if (volume->fd >= 0) {
-			do {
-				error = syncfs(volume->fd) < 0 ? -errno : 0;
-			} while (error == -EINTR);
-		}
-		/* Where there is no data, there is nothing to sync. */
-		if (error != -ENOTSUP && r == 0)
-			r = error;
+		r = r == 0 ? error : r;
 	}
 	return r;
 }
@@ -213,6 +251,9 @@ void fs_op_syncfs(struct fs_slot *slot)
 	CLEANUP_HELD struct fs_held held = {0};
 	int r = fs_held_get(slot, slot->header.nodeid, &held);
 
+	if (r == 0)
+		r = held.tree->submounts ? sync_volume(held.inode->volume)
+					 : sync_volumes(held.tree);
 	fs_held_put(&held);
-	fs_reply_err(slot, r < 0 ? r : sync_volumes(fs_tree_of(slot)));
+	fs_reply_err(slot, r);
 }

@@ -5,6 +5,7 @@
 #include "fuse/ops.h"
 
 #include "fuse/op.h"
+#include "fuse/wire.h"
 #include "vhostuser/checked.h"
 
 const struct fuse_lowlevel_ops fs_ops = {
@@ -56,6 +57,10 @@ fs_own_op *fs_own_op_find(uint32_t opcode)
 		{FUSE_REMOVEMAPPING, fs_op_removemapping},
 		{FUSE_SYNCFS, fs_op_syncfs},
 		{FUSE_SETXATTR, fs_op_setxattr},
+		{FUSE_TMPFILE, fs_op_tmpfile},
+		{FUSE_IOCTL, fs_op_ioctl},
+		{FS_OP_STATX, fs_op_statx},
+		{FS_OP_COPY_FILE_RANGE_64, fs_op_copy_file_range_64},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++)

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "fuse/ext.h"
+#include "fuse/secctx.h"
 #include "fuse/slot.h"
+#include "fuse/wire.h"
 #include "vhostuser/checked.h"
 
 #define SILENT FS_SHAPE_SILENT
@@ -71,41 +73,38 @@
 	X(COPY_FILE_RANGE, IN(copy_file_range), 0, NONE,    OUT(write),             DEFER) \
 	X(SETUPMAPPING,    IN(setupmapping),    0, NONE,    0,                      0    ) \
 	X(REMOVEMAPPING,   IN(removemapping),   0, RANGES,  0,                      0) \
-	X(SYNCFS,          IN(syncfs),          0, NONE,    0,                      DEFER)
+	X(SYNCFS,          IN(syncfs),          0, NONE,    0,                      DEFER) \
+	X(IOCTL,           IN(ioctl),           0, IOCTL,   OUT(ioctl),             0) \
+	X(TMPFILE,         IN(create),          0, TARGET,  OUT(entry) + OUT(open), EXT)
+
+/* The same of opcodes that the header may not have, so that they are no cases of its enum. */
+#define CARRIED_LATE(X) \
+	X(STATX, sizeof(struct fs_statx_in), 0, NONE, sizeof(struct fs_statx_out), 0) \
+	X(COPY_FILE_RANGE_64, IN(copy_file_range), 0, NONE, sizeof(struct fs_copy_out), DEFER)
 /* clang-format on */
 
 /* Known and not carried: ENOSYS. A header with an opcode in neither list draws a warning below. */
 #define ABSENT(X)                                                                                  \
 	X(BMAP)                                                                                    \
-	X(IOCTL)                                                                                   \
 	X(POLL)                                                                                    \
-	X(NOTIFY_REPLY)                                                                            \
-	X(TMPFILE)
-
-#if FUSE_KERNEL_MINOR_VERSION >= 39
-#define ABSENT_39(X) X(STATX)
-#else
-#define ABSENT_39(X)
-#endif
-
-#if FUSE_KERNEL_MINOR_VERSION >= 45
-#define ABSENT_45(X) X(COPY_FILE_RANGE_64)
-#else
-#define ABSENT_45(X)
-#endif
+	X(NOTIFY_REPLY)
 
 static const struct fs_shape shapes[] = {
-#define ROW(op, args_, names_, tail_, answer_, flags_)                                             \
-	[FUSE_##op] = {                                                                            \
+#define SHAPE(args_, names_, tail_, answer_, flags_)                                               \
+	{                                                                                          \
 		.carried = true,                                                                   \
 		.names = (names_),                                                                 \
 		.tail = FS_TAIL_##tail_,                                                           \
 		.flags = (flags_),                                                                 \
 		.args = (args_),                                                                   \
 		.answer = (answer_),                                                               \
-	},
-	CARRIED(ROW)
+	}
+#define ROW(op, ...)      [FUSE_##op] = SHAPE(__VA_ARGS__),
+#define ROW_LATE(op, ...) [FS_OP_##op] = SHAPE(__VA_ARGS__),
+	CARRIED(ROW) CARRIED_LATE(ROW_LATE)
 #undef ROW
+#undef ROW_LATE
+#undef SHAPE
 };
 
 const struct fs_shape *fs_shape_find(uint32_t opcode)
@@ -118,15 +117,26 @@ const struct fs_shape *fs_shape_find(uint32_t opcode)
 /* Every opcode of the header must be a case here: -Wswitch-enum sees to it. */
 const char *fs_opcode_name(uint32_t opcode)
 {
+	switch (opcode) {
+#define CASE_LATE(op, ...)                                                                         \
+	case FS_OP_##op:                                                                           \
+		return #op;
+		CARRIED_LATE(CASE_LATE)
+#undef CASE_LATE
+	}
 	switch ((enum fuse_opcode)opcode) {
 #define CASE(op, ...)                                                                              \
 	case FUSE_##op:                                                                            \
 		return #op;
 		CARRIED(CASE)
 		ABSENT(CASE)
-		ABSENT_39(CASE)
-		ABSENT_45(CASE)
 #undef CASE
+#if FUSE_KERNEL_MINOR_VERSION >= 39
+	case FUSE_STATX:
+#endif
+#if FUSE_KERNEL_MINOR_VERSION >= 45
+	case FUSE_COPY_FILE_RANGE_64:
+#endif
 	case CUSE_INIT:
 	case CUSE_INIT_BSWAP_RESERVED:
 	case FUSE_INIT_BSWAP_RESERVED:
@@ -140,12 +150,11 @@ int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied)
 	size_t most = shape->args + (size_t)shape->names * PATH_MAX;
 	bool named = shape->names > 0;
 
-	if (shape->flags & FS_SHAPE_EXT)
-		most += FS_EXT_MAX;
-
 	*copied = len;
 	if (len < shape->args)
 		return -EINVAL;
+	if (shape->flags & FS_SHAPE_EXT)
+		most += FS_EXT_MAX;
 	switch ((enum fs_tail)shape->tail) {
 	case FS_TAIL_NONE:
 		break;
@@ -164,6 +173,9 @@ int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied)
 	case FS_TAIL_VALUE:
 		most = sizeof(struct fuse_setxattr_in) + XATTR_NAME_MAX + 1 + XATTR_SIZE_MAX;
 		return len > most ? -E2BIG : 0;
+	case FS_TAIL_IOCTL:
+		most += FS_IOCTL_DATA_MAX;
+		break;
 	case FS_TAIL_DATA:
 		*copied = shape->args;
 		return 0;
@@ -269,20 +281,29 @@ static int check_setxattr(const void *args, const char *pos, const char *end, ui
 	return in.size == (size_t)(end - pos) ? 0 : -EINVAL;
 }
 
-static int check_extensions(const char *pos, const char *end, uint64_t agreed)
+static int check_ioctl(const void *args, size_t tail_len)
 {
-	if (pos == end)
-		return 0;
-	return agreed & FUSE_SECURITY_CTX ? fs_ext_check(pos, (size_t)(end - pos)) : -EINVAL;
+	struct fuse_ioctl_in in;
+
+	memcpy(&in, args, sizeof(in));
+	return in.in_size == tail_len ? 0 : -EINVAL;
 }
 
-const void *fs_shape_extensions(const struct fs_shape *shape, const void *args)
+static int check_extensions(const char *pos, const char *end, uint64_t agreed)
 {
-	const char *pos = (const char *)args + shape->args;
+	const uint64_t known = FUSE_SECURITY_CTX | FUSE_CREATE_SUPP_GROUP;
+	size_t len = (size_t)(end - pos), at = 0;
+	struct fs_ext ext;
+	int r = 0;
 
-	for (int names = shape->names + (shape->tail == FS_TAIL_TARGET); names > 0; names--)
-		pos += strlen(pos) + 1;
-	return pos;
+	if (len > 0)
+		r = agreed & known ? fs_ext_check(pos, len) : -EINVAL;
+	while (r == 0 && fs_ext_next(pos, len, &at, &ext)) {
+		if (ext.type > FUSE_MAX_NR_SECCTX)
+			continue;
+		r = agreed & FUSE_SECURITY_CTX ? fs_secctx_check(&ext) : -EINVAL;
+	}
+	return r;
 }
 
 int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len, uint64_t agreed)
@@ -310,6 +331,8 @@ int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len, u
 		break;
 	case FS_TAIL_VALUE:
 		return check_setxattr(args, pos, end, agreed);
+	case FS_TAIL_IOCTL:
+		return check_ioctl(args, (size_t)(end - pos));
 	case FS_TAIL_DATA:
 		return check_data(args, (size_t)(end - pos));
 	case FS_TAIL_ANY:
@@ -320,4 +343,15 @@ int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len, u
 	if (shape->flags & FS_SHAPE_EXT)
 		return check_extensions(pos, end, agreed);
 	return pos == end ? 0 : -EINVAL;
+}
+
+const void *fs_shape_ext(const struct fs_shape *shape, const void *args, size_t len, size_t *size)
+{
+	const char *pos = (const char *)args + shape->args;
+	unsigned int strings = shape->names + (shape->tail == FS_TAIL_TARGET);
+
+	for (unsigned int i = 0; i < strings; i++)
+		pos += strlen(pos) + 1;
+	*size = (size_t)((const char *)args + len - pos);
+	return pos;
 }

@@ -17,6 +17,7 @@ enum fs_tail {
 	FS_TAIL_TARGET,  /* a symlink's target: NUL-terminated, any bytes, not a name */
 	FS_TAIL_FORGETS, /* BATCH_FORGET's entries, as many as the arguments say */
 	FS_TAIL_RANGES,  /* REMOVEMAPPING's ranges, as many as the arguments say, 1..256 */
+	FS_TAIL_IOCTL,   /* IOCTL's data, as much as the arguments say */
 	FS_TAIL_DATA,    /* WRITE's data: stays in guest memory */
 	FS_TAIL_XATTR,   /* the name of an extended attribute */
 	FS_TAIL_VALUE,   /* the same and its value, as long as the arguments say */
@@ -28,6 +29,7 @@ enum fs_tail {
 #define FS_SHAPE_READS  (1U << 2) /* a fuse_read_in; its size is cut to the room there is */
 #define FS_SHAPE_EXT    (1U << 4) /* extensions may follow (ext.h), if they were agreed on */
 #define FS_SHAPE_LISTS  (1U << 3) /* and to FS_LIST_MAX: put together in private memory */
+#define FS_SHAPE_EXT    (1U << 4) /* extensions may follow the names (ext.h) */
 
 /*
  * The longest listing of one READDIR or READDIRPLUS; a shorter one than asked for is right. Guests
@@ -37,6 +39,9 @@ enum fs_tail {
 
 /* Ranges of one REMOVEMAPPING: a page full of them is the most that guests send. */
 #define FS_RANGES_MAX 256
+
+/* Data that comes with one IOCTL: a page is what guests round some of them up to. */
+#define FS_IOCTL_DATA_MAX 4096
 
 struct fs_shape {
 	bool carried;    /* false: ENOSYS */
@@ -66,7 +71,7 @@ int fs_shape_measure(const struct fs_shape *shape, size_t len, size_t *copied);
 int fs_shape_check(const struct fs_shape *shape, const void *args, size_t len, uint64_t agreed);
 
 /*
- * What follows the arguments, names and target of a request with extensions that the gate has
- * passed.
+ * Of a request that was checked, with FS_SHAPE_EXT: where its extensions begin, and their *size in
+ * bytes; 0: none. `len` is that of the arguments.
  */
-const void *fs_shape_extensions(const struct fs_shape *shape, const void *args);
+const void *fs_shape_ext(const struct fs_shape *shape, const void *args, size_t len, size_t *size);

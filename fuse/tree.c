@@ -101,12 +101,13 @@ static int found_at(
 	return r;
 }
 
-/* tree->lock held, also on return. Counts the lookup and returns the parent to be put. */
+/* tree->lock held, also on return. Counts the lookup and returns the parent to be put. No name:
+ * there is none to remember. */
 static struct fs_inode *admit(
 	struct fs_tree *tree, struct fs_inode *inode, struct fs_inode *parent, const char *name)
 {
 	fs_inode_count(inode);
-	return fs_inode_place(tree, inode, parent, name);
+	return name ? fs_inode_place(tree, inode, parent, name) : NULL;
 }
 
 /* Looks among the known ones. NULL when what was found is new. */
@@ -168,6 +169,11 @@ int fs_tree_enter(struct fs_tree *tree, struct fs_inode *parent, const char *nam
 	entry->stx = found.stx;
 	fs_owner_show(tree, fd, &entry->stx);
 	return enter(tree, &found, fd, false, parent, name, &entry->inode);
+}
+
+int fs_tree_enter_nameless(struct fs_tree *tree, int fd, struct fs_entry *entry)
+{
+	return fs_tree_enter(tree, NULL, NULL, fd, entry);
 }
 
 static int discover(struct fs_tree *tree, struct fs_inode *parent, int parent_fd, const char *name,

@@ -69,9 +69,10 @@ static int open_by_steps(int dirfd, const char *path, int flags, mode_t mode)
 
 int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
 {
+	bool makes = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE;
 	struct open_how how = {
 		.flags = (uint64_t)(unsigned int)(flags | O_NOFOLLOW | O_CLOEXEC),
-		.mode = flags & O_CREAT ? mode & 07777 : 0,
+		.mode = makes ? mode & 07777 : 0,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
 	long fd;

@@ -96,6 +96,7 @@ static int service_new(
 		.xattr = options->xattr,
 		.posix_acl = options->posix_acl,
 		.security_label = options->security_label,
+		.features = options->features,
 		.dax = options->dax,
 		.dax_threshold = options->dax_threshold,
 		.defer = defer,

@@ -81,12 +81,18 @@ int gw_set_namespace_map(
 
 /* bool: true. Takes no value. */
 int gw_set_flag(const struct gw_option *option, struct gw_options *options, const char *value);
+/* bool: false. Takes no value. */
+int gw_clear_flag(const struct gw_option *option, struct gw_options *options, const char *value);
+/* An enum: the row's min. Takes no value. */
+int gw_set_value(const struct gw_option *option, struct gw_options *options, const char *value);
 /* const char *: a string that is not empty, borrowed. */
 int gw_set_string(const struct gw_option *option, struct gw_options *options, const char *value);
 /* An enum: one of the row's words. */
 int gw_set_word(const struct gw_option *option, struct gw_options *options, const char *value);
 /* int or unsigned int: a decimal number from the row's min to its max. */
 int gw_set_number(const struct gw_option *option, struct gw_options *options, const char *value);
+/* fs_features.timeouts: "attr=SECS,entry=SECS,...", replacing what was given before. */
+int gw_set_timeouts(const struct gw_option *option, struct gw_options *options, const char *value);
 /* uint64_t: a number of bytes, with K, M or G (powers of 1024) behind it, a multiple of the row's
  * min if that is not 0, up to its max. */
 int gw_set_size(const struct gw_option *option, struct gw_options *options, const char *value);

@@ -121,6 +121,8 @@ static int set_action(const struct gw_option *option, struct gw_options *options
 	return 0;
 }
 
+#define CHOOSE(field, value)    gw_set_value, offsetof(struct gw_options, field), NULL, value
+#define NO_FLAG(field)          gw_clear_flag, offsetof(struct gw_options, field)
 #define FLAG(field)             gw_set_flag, offsetof(struct gw_options, field)
 #define STRING(field)           gw_set_string, offsetof(struct gw_options, field)
 #define WORD(field, words)      gw_set_word, offsetof(struct gw_options, field), words
@@ -144,7 +146,31 @@ const struct gw_option gw_option_table[] = {
 		set_tag, offsetof(struct gw_options, tag)},
 	{"cache", "never|metadata|auto|always", "auto", "what guests may cache and how long",
 		WORD(cache, cache_words)},
+	{"timeout", "KIND=SECONDS,...", NULL,
+		"how long guests believe: attr, entry, negative, dir",
+		gw_set_timeouts},
 	{"readonly", NULL, NULL, "refuse every change", FLAG(readonly)},
+	{"readdirplus", NULL, NULL, "give attributes with lists of names; unless --cache never",
+		CHOOSE(features.readdirplus, FS_READDIRPLUS_ON)},
+	{"no-readdirplus", NULL, NULL, "never do that",
+		CHOOSE(features.readdirplus, FS_READDIRPLUS_OFF)},
+	{"writeback", NULL, NULL, "let the guest keep back what is written; one guest a share",
+		FLAG(features.writeback)},
+	{"allow-mmap", NULL, NULL, "shared mappings also with --cache never and metadata",
+		FLAG(features.direct_mmap)},
+	{"allow-direct-io", NULL, NULL, "open files with O_DIRECT on the host if guests do",
+		FLAG(features.direct_io)},
+	{"preserve-noatime", NULL, NULL, "open files with O_NOATIME on the host if guests do",
+		FLAG(features.noatime)},
+	{"announce-submounts", NULL, NULL,
+		"other mounts below the share are mounts to guests; the default",
+		FLAG(features.submounts)},
+	{"no-announce-submounts", NULL, NULL, "guests see one file system",
+		NO_FLAG(features.submounts)},
+	{"killpriv-v2", NULL, NULL, "clear setuid and setgid bits here, not in the guest",
+		FLAG(features.killpriv_v2)},
+	{"no-killpriv-v2", NULL, NULL, "leave that to the guest; the default",
+		NO_FLAG(features.killpriv_v2)},
 	{"xattr", NULL, NULL, "serve extended attributes", FLAG(xattr)},
 	{"xattrmap", "RULES", NULL, "names that they have on the host; implies --xattr",
 		STRING(xattrmap)},

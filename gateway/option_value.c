@@ -19,6 +19,20 @@ int gw_set_flag(const struct gw_option *option, struct gw_options *options, cons
 	return 0;
 }
 
+int gw_clear_flag(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	*(bool *)field(option, options) = false;
+	return 0;
+}
+
+int gw_set_value(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	int number = (int)option->min;
+
+	memcpy(field(option, options), &number, sizeof(number));
+	return 0;
+}
+
 int gw_set_string(const struct gw_option *option, struct gw_options *options, const char *value)
 {
 	*(const char **)field(option, options) = value;

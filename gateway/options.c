@@ -191,6 +191,7 @@ int gw_options_parse(struct gw_options *options, int argc, char **argv, char *wh
 		.fd = -1,
 		.cache = FS_CACHE_AUTO,
 		.request_queues = 1,
+		.features.submounts = true,
 		.dax = FS_DAX_INODE,
 		.dax_threshold = 32 * 1024,
 		.dialect = dax_dialect_find("shmem"),

@@ -49,6 +49,7 @@ struct gw_options {
 	enum fs_offer posix_acl;
 	enum fs_offer security_label;
 	enum gw_sandbox sandbox;
+	struct fs_features features;
 	enum fs_dax dax;
 	uint64_t dax_threshold;            /* bytes */
 	uint64_t dax_window;               /* bytes; 0: none */

@@ -253,7 +253,7 @@ int be_start(struct be *be, const struct be_options *options)
 		peer_args(&args, be, o);
 	else
 		gateway_args(&args, be, o);
-	add_all(&args, o->extra);
+	add_all(&args, be_peer && o->peer ? o->peer : o->extra);
 	r = spawn(be, &args, theirs);
 	if (theirs >= 0)
 		close(theirs);

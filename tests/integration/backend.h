@@ -34,6 +34,7 @@ struct be_options {
 	unsigned int request_queues; /* 0: the default */
 	const char *tag;
 	const char *const *extra;  /* more arguments, NULL-terminated */
+	const char *const *peer;   /* in place of those, for the peer; NULL: the same */
 	const char *const *prefix; /* a command to run it under (strace), NULL-terminated */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Timeouts and open flags of each cache mode: those of Rust virtiofsd, which users know. */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -135,15 +136,52 @@ static void default_is_auto(void **state)
 	check_mode(*state);
 }
 
+static const char *const some_timeouts[] = {
+	"--timeout", "attr=0.25,entry=7.5,negative=3.000000001,dir=99", NULL};
+static struct it_options timeouts_given = {.be = {.cache = "always", .extra = some_timeouts}};
+
+static void given_timeouts(void **state)
+{
+	struct it *it = *state;
+	struct fuse_entry_out entry;
+	struct fuse_attr_out attr;
+
+	it_file(it, "file", "x");
+	assert_int_equal(fc_lookup(it->q, ROOT, "file", &entry), 0);
+	assert_int_equal(entry.entry_valid, 7);
+	assert_int_equal(entry.entry_valid_nsec, 500000000);
+	assert_int_equal(entry.attr_valid, 0);
+	assert_int_equal(entry.attr_valid_nsec, 250000000);
+	assert_int_equal(fc_getattr(it->q, entry.nodeid, &attr), 0);
+	assert_int_equal(attr.attr_valid, 0);
+	assert_int_equal(attr.attr_valid_nsec, 250000000);
+	assert_int_equal(fc_mkdir(it->q, ROOT, "dir", 0755, &entry), 0);
+	assert_int_equal(entry.entry_valid, 99);
+	assert_int_equal(entry.attr_valid, 99);
+	assert_int_equal(entry.attr_valid_nsec, 0);
+	/* A name that is not there, until it is. */
+	assert_int_equal(fc_lookup(it->q, ROOT, "later", &entry), 0);
+	assert_int_equal(entry.nodeid, 0);
+	assert_int_equal(entry.entry_valid, 3);
+	assert_int_equal(entry.entry_valid_nsec, 1);
+	it_file(it, "later", "x");
+	assert_int_equal(fc_lookup(it->q, ROOT, "later", &entry), 0);
+	assert_true(entry.nodeid != 0);
+	/* Other errors stay errors. */
+	assert_int_equal(fc_lookup(it->q, entry.nodeid, "x", &entry), -ENOTDIR);
+}
+
 static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(cache_never, never.options),
 	IT_TEST_WITH(cache_metadata, metadata.options),
 	IT_TEST_WITH(cache_auto, automatic.options),
 	IT_TEST_WITH(cache_always, always.options),
 	IT_TEST_WITH(default_is_auto, standard.options),
+	IT_TEST_WITH(given_timeouts, timeouts_given),
 };
 
 static const struct it_difference differences[] = {
+	{ "given_timeouts", "it has one timeout for all" },
 	{ "cache_metadata", "it has no such mode" },
 	{ "cache_always", "its OPENDIR answers CACHE_DIR without KEEP_CACHE" },
 };

@@ -44,7 +44,8 @@ static void init_flags_of_the_gateway(void **state)
 	assert_int_equal(out.flags, FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |
 					    FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS |
 					    FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO |
-					    FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_INIT_EXT);
+					    FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_INIT_EXT |
+					    FUSE_SUBMOUNTS);
 	assert_int_equal(out.flags2, 0);
 }
 

@@ -43,6 +43,23 @@ static inline struct client *client_new(enum fs_cache cache, bool readonly, unsi
 	return c;
 }
 
+/* A client of a service with these features, in a session with these INIT flags not offered. */
+static inline struct client *client_with(
+	enum fs_cache cache, const struct fs_features *features, uint32_t without)
+{
+	struct client *c = client_new(cache, false, 0);
+	struct fuse_init_in in = init_in(38);
+
+	fs_free(c->f->fs);
+	c->f->config.features = *features;
+	assert_int_equal(fs_new(&c->f->config, &c->f->fs), 0);
+	in.flags &= ~without;
+	assert_int_equal(exchange(c->f, FUSE_INIT, 0, &in, sizeof(in),
+				 HEADER_SIZE + sizeof(struct fuse_init_out)),
+		0);
+	return c;
+}
+
 static inline void client_free(struct client *c)
 {
 	fixture_free(c->f);

@@ -1,190 +1,164 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Extensions of requests: what gate 3 takes for labels, up to an inaccessible page. */
+/* Extensions of requests: good lists, and each length and size of bad ones, at a guard page. */
 #include "tests/unit/fs_fixture.h"
 
 #include "fuse/ext.h"
+#include "fuse/shape.h"
+#include "fuse/wire.h"
 
-/* Builds extensions in `at`; returns their length. */
-struct builder {
-	char room[2048];
-	size_t len;
+#define AGREED FUSE_CREATE_SUPP_GROUP
+
+struct groups {
+	struct fuse_ext_header header;
+	uint32_t nr, gids[5];
 };
 
-static void put(struct builder *b, const void *data, size_t len)
+static struct groups groups_of(uint32_t n)
 {
-	memcpy(b->room + b->len, data, len);
-	b->len += len;
+	struct groups g = {
+		.header = {.size = (uint32_t)(12 + n * 4), .type = FS_EXT_GROUPS},
+		.nr = n,
+		.gids = {10, 11, 12, 13, 14},
+	};
+
+	return g;
 }
 
-static void put_head(struct builder *b, uint32_t n)
+/* The check and what follows it, of bytes that end right before an inaccessible page. */
+static int judge(const void *bytes, size_t len, uint32_t *gids)
 {
-	struct fuse_secctx_header head = {0, n};
-
-	memset(b, 0, sizeof(*b));
-	put(b, &head, sizeof(head));
-}
-
-static void put_label(struct builder *b, const char *name, const char *value)
-{
-	struct fuse_secctx head = {.size = (uint32_t)strlen(value)};
-
-	put(b, &head, sizeof(head));
-	put(b, name, strlen(name) + 1);
-	put(b, value, strlen(value));
-	b->len = FUSE_REC_ALIGN(b->len);
-}
-
-/* The verdict on the first `len` bytes, whose header says so. */
-static int judge(struct builder *b, size_t len)
-{
-	uint32_t size = (uint32_t)len;
-	char *copy = guard_new(len);
+	void *list = guard_new(len);
 	int r;
 
-	if (len >= sizeof(size))
-		memcpy(b->room, &size, sizeof(size));
-	memcpy(copy, b->room, len);
-	r = fs_ext_check(copy, len);
-	guard_free(copy, len);
+	memcpy(list, bytes, len);
+	r = fs_ext_check(list, len);
+	if (r == 0)
+		r = fs_ext_groups(list, len, gids);
+	guard_free(list, len);
 	return r;
 }
 
-static void assert_next(struct fs_labels *labels, const char *name, const char *value)
+static void test_groups(void **state)
 {
-	struct fs_label label;
-
-	assert_true(fs_ext_next(labels, &label));
-	assert_string_equal(label.name, name);
-	assert_int_equal(label.size, strlen(value));
-	assert_memory_equal(label.value, value, label.size);
-}
-
-static void test_labels(void **state)
-{
-	struct fs_labels labels;
-	struct fs_label label;
-	struct builder b;
+	uint32_t gids[FS_EXT_GROUPS_MAX];
 
 	(void)state;
-	put_head(&b, 0);
-	assert_int_equal(judge(&b, b.len), 0);
-	labels = fs_ext_labels(b.room, b.len);
-	assert_false(fs_ext_next(&labels, &label));
+	assert_int_equal(judge("", 0, gids), 0);
+	for (uint32_t n = 0; n <= 5; n++) {
+		struct groups g = groups_of(n);
 
-	put_head(&b, 2);
-	put_label(&b, "security.selinux", "unconfined_u:object_r:etc_t:s0");
-	put_label(&b, "security.SMACK64", "");
-	assert_int_equal(judge(&b, b.len), 0);
-	labels = fs_ext_labels(b.room, b.len);
-	assert_next(&labels, "security.selinux", "unconfined_u:object_r:etc_t:s0");
-	assert_next(&labels, "security.SMACK64", "");
-	assert_false(fs_ext_next(&labels, &label));
-
-	labels = fs_ext_labels(b.room, 0);
-	assert_false(fs_ext_next(&labels, &label));
-}
-
-/* Only the padding after the last label may be missing. */
-static void test_every_length(void **state)
-{
-	struct builder b;
-
-	(void)state;
-	put_head(&b, 1);
-	put_label(&b, "security.selinux", "label");
-	for (size_t len = 0; len <= b.len + 16; len++) {
-		size_t least = 8 + 8 + strlen("security.selinux") + 1 + 5;
-
-		assert_int_equal(judge(&b, len), len >= least && len <= b.len ? 0 : -EINVAL);
+		assert_int_equal(judge(&g, g.header.size, gids), n);
+		for (uint32_t i = 0; i < n; i++)
+			assert_int_equal(gids[i], 10 + i);
+		/* What the record counts as its own may be padding. */
+		g.header.size = (g.header.size + 7) & ~7u;
+		assert_int_equal(judge(&g, g.header.size, gids), n);
 	}
 }
 
-static void test_refused(void **state)
+static void test_every_size(void **state)
 {
-	char name[300] = "security.";
-	struct builder b;
-	uint32_t size;
+	uint32_t gids[FS_EXT_GROUPS_MAX];
 
 	(void)state;
-	/* Other kinds of extension, and more labels than there are. */
-	for (uint32_t n = 2; n < 100; n++) {
-		put_head(&b, n);
-		put_label(&b, "security.selinux", "label");
-		assert_int_equal(judge(&b, b.len), -EINVAL);
-	}
-	put_head(&b, UINT32_MAX);
-	put_label(&b, "security.selinux", "label");
-	assert_int_equal(judge(&b, b.len), -EINVAL);
+	for (size_t len = 1; len <= sizeof(struct groups); len++) {
+		for (uint32_t size = 0; size < 64; size++) {
+			struct groups g = groups_of(1);
+			int r;
 
-	static const char *const bad[] = {"", "x", "user.x", "security", "system.posix_acl_access"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		put_head(&b, 1);
-		put_label(&b, bad[i], "label");
-		assert_int_equal(judge(&b, b.len), -EINVAL);
-	}
-	memset(name + 9, 'n', 280);
-	put_head(&b, 1);
-	put_label(&b, name, "label");
-	assert_int_equal(judge(&b, b.len), -ERANGE);
-	name[XATTR_NAME_MAX] = '\0';
-	put_head(&b, 1);
-	put_label(&b, name, "label");
-	assert_int_equal(judge(&b, b.len), 0);
-
-	/* A value that says that it is longer. */
-	put_head(&b, 1);
-	put_label(&b, "security.selinux", "label");
-	for (size = 6; size != 0; size <<= 1) {
-		int r;
-
-		memcpy(b.room + 8, &size, sizeof(size));
-		r = judge(&b, b.len);
-		if (size > b.len)
-			assert_int_equal(r, size > XATTR_SIZE_MAX ? -E2BIG : -EINVAL);
-	}
-	size = UINT32_MAX;
-	memcpy(b.room + 8, &size, sizeof(size));
-	assert_int_equal(judge(&b, b.len), -E2BIG);
-}
-
-/* Any bytes: an error, or labels that lie within. */
-static void test_noise(void **state)
-{
-	uint32_t seed = 1;
-	struct builder b;
-
-	(void)state;
-	for (int round = 0; round < 20000; round++) {
-		struct fs_labels labels;
-		struct fs_label label;
-
-		put_head(&b, 1 + (seed >> 20) % 2);
-		put_label(&b, "security.selinux", "label");
-		put_label(&b, "security.b", "");
-		for (int flips = 0; flips < 3; flips++) {
-			seed = seed * 1664525u + 1013904223u;
-			b.room[4 + (seed >> 8) % (b.len - 4)] = (char)(seed >> 24);
-		}
-		if (judge(&b, b.len) != 0)
-			continue;
-		labels = fs_ext_labels(b.room, b.len);
-		while (fs_ext_next(&labels, &label)) {
-			const char *end = (const char *)label.value + label.size;
-
-			assert_true(label.name > b.room && end <= b.room + b.len);
-			assert_true(strlen(label.name) <= XATTR_NAME_MAX);
+			g.header.size = size;
+			r = judge(&g, len, gids);
+			if (len < 8 || size < 8 || size > len)
+				assert_int_equal(r, -EINVAL);
+			else if (size < 16) /* a list with no room for the group */
+				assert_true(r == -EINVAL);
 		}
 	}
+}
+
+static void test_counts_that_lie(void **state)
+{
+	static const uint32_t counts[] = {4, 33, 0x3fffffff, 0x40000000, 0x40000001, UINT32_MAX};
+	uint32_t gids[FS_EXT_GROUPS_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		struct groups g = groups_of(3);
+
+		g.nr = counts[i];
+		assert_int_equal(judge(&g, g.header.size, gids), -EINVAL);
+	}
+}
+
+/* A security context before the groups: passed over; its padding too. */
+static void test_two_records(void **state)
+{
+	struct {
+		struct fuse_ext_header context;
+		char data[8];
+		struct groups groups;
+	} list = {.context = {.size = 11, .type = 1}, .groups = groups_of(2)};
+	uint32_t gids[FS_EXT_GROUPS_MAX];
+	struct fs_ext ext;
+	size_t at = 0;
+
+	(void)state;
+	assert_int_equal(judge(&list, sizeof(list) - 12, gids), 2);
+	assert_true(fs_ext_next(&list, sizeof(list) - 12, &at, &ext));
+	assert_int_equal(ext.type, 1);
+	assert_int_equal(ext.size, 3);
+	assert_true(fs_ext_next(&list, sizeof(list) - 12, &at, &ext));
+	assert_int_equal(ext.type, FS_EXT_GROUPS);
+	assert_false(fs_ext_next(&list, sizeof(list) - 12, &at, &ext));
+	/* One that ends within the other's record. */
+	list.context.size = 1 << 30;
+	assert_int_equal(judge(&list, sizeof(list), gids), -EINVAL);
+	list.context.size = UINT32_MAX;
+	assert_int_equal(judge(&list, sizeof(list), gids), -EINVAL);
+}
+
+static void test_gate(void **state)
+{
+	struct {
+		struct fuse_mkdir_in in;
+		char name[4];
+		struct groups groups;
+	} args = {.name = "dir", .groups = groups_of(1)};
+	const struct fs_shape *shape = fs_shape_find(FUSE_MKDIR);
+	size_t head = sizeof(args.in) + sizeof(args.name), size, copied;
+	uint8_t *large = calloc(1, FS_EXT_MAX + 64);
+
+	(void)state;
+	assert_non_null(large);
+	assert_int_equal(fs_shape_check(shape, &args, head, AGREED), 0);
+	(void)fs_shape_ext(shape, &args, head, &size);
+	assert_int_equal(size, 0);
+	assert_int_equal(fs_shape_check(shape, &args, head + 16, AGREED), 0);
+	assert_ptr_equal(fs_shape_ext(shape, &args, head + 16, &size), &args.groups);
+	assert_int_equal(size, 16);
+	for (size_t cut = 1; cut < 16; cut++)
+		assert_int_equal(fs_shape_check(shape, &args, head + cut, AGREED), -EINVAL);
+	/* Bounded, however well made. */
+	memcpy(large, &args, head);
+	*(uint32_t *)(void *)(large + head) = FS_EXT_MAX + 1;
+	assert_int_equal(fs_shape_check(shape, large, head + FS_EXT_MAX + 1, AGREED), -EINVAL);
+	assert_int_equal(fs_shape_measure(shape, sizeof(args.in) + 200 * 1024, &copied),
+		-ENAMETOOLONG);
+	/* Where no extension is due, none is taken. */
+	shape = fs_shape_find(FUSE_LOOKUP);
+	assert_int_equal(
+		fs_shape_check(shape, (char *)&args + sizeof(args.in), 4 + 16, AGREED), -EINVAL);
+	free(large);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_labels),
-		cmocka_unit_test(test_every_length),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_every_size),
+		cmocka_unit_test(test_counts_that_lie),
+		cmocka_unit_test(test_two_records),
+		cmocka_unit_test(test_gate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,7 +71,7 @@ static void test_before_init(void **state)
 
 	assert_int_equal(getattr_root(f), -EIO);
 	assert_int_equal(exchange(f, FUSE_DESTROY, 0, NULL, 0, ROOM), -EIO);
-	assert_int_equal(exchange(f, FUSE_TMPFILE, 1, NULL, 0, ROOM), -ENOSYS);
+	assert_int_equal(exchange(f, FUSE_BMAP, 1, NULL, 0, ROOM), -ENOSYS);
 	c = call_request(FUSE_FORGET, 5, 1, &forget, sizeof(forget), ROOM);
 	fs_submit(f->fs, &c->io);
 	assert_int_equal(c->completed, 1);

@@ -130,7 +130,8 @@ static void test_values(void **state)
 	assert_int_equal(out.max_pages * sysconf(_SC_PAGESIZE), 1024 * 1024);
 	assert_int_equal(out.max_readahead, 65536);
 	assert_int_equal(out.time_gran, 1);
-	assert_int_equal(out.flags2, 0);
+	/* CREATE_SUPP_GROUP, ALLOW_IDMAP */
+	assert_int_equal(out.flags2, 1U << 2 | 1U << 8);
 	assert_int_equal(out.map_alignment, 0);
 	assert_true(out.max_background > 0 && out.congestion_threshold < out.max_background);
 	for (size_t i = 0; i < ARRAY_SIZE(out.unused); i++)
@@ -215,7 +216,7 @@ static void test_flags2_need_init_ext(void **state)
 	struct fs_config config = {.cache = FS_CACHE_AUTO};
 
 	(void)state;
-	assert_true(fs_init_agree(&config, UINT64_MAX) <= UINT32_MAX);
+	assert_true(fs_init_agree(&config, UINT32_MAX) <= UINT32_MAX);
 	assert_true(fs_init_agree(&config, 0) == 0);
 }
 

@@ -393,7 +393,7 @@ static const struct launcher {
 			"no-readdirplus", "posix-lock", "flock" } },
 	{ "Rust virtiofsd, all long options",
 		"--socket-path=/s --shared-dir=/a --tag=t --socket-group=kvm --xattr "
-		"--posix-acl=auto --security-label --xattrmap=:map::user.virtiofs.: "
+		"--posix-acl=auto --security-label --xattrmap=:map:trusted.:user.virtiofs.: "
 		"--readonly --seccomp=trap --no-announce-submounts --announce-submounts "
 		"--inode-file-handles=never --cache=never --allow-mmap --no-readdirplus "
 		"--writeback --allow-direct-io --no-killpriv-v2 --killpriv-v2 "

@@ -58,6 +58,68 @@ static void test_defaults(void **state)
 	assert_int_equal(o.log_level, LOG_LEVEL_INFO);
 }
 
+static void test_timeouts(void **state)
+{
+	static const char *const bad[] = {"", "attr", "attr=", "attr=.5", "attr=1.", "attr=-1",
+		"attr=1,", ",attr=1", "attr=1,attr=2", "attr=1.1234567890", "attr=1 ", "dirs=1",
+		"attr=2147483648", "attr=99999999999999999999", "attr=1e3", "=1", "attr,entry=1"};
+	struct fs_timeout *given;
+	struct gw_options o;
+
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3"), 0);
+	for (size_t i = 0; i < FS_TIMEOUTS; i++)
+		assert_false(o.features.timeouts[i].set);
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3", "--timeout",
+				 "attr=1.5,negative=0,dir=2147483647.123456789"),
+		0);
+	given = o.features.timeouts;
+	assert_int_equal(given[FS_TIMEOUT_ATTR].sec, 1);
+	assert_int_equal(given[FS_TIMEOUT_ATTR].nsec, 500000000);
+	assert_false(given[FS_TIMEOUT_ENTRY].set);
+	assert_true(given[FS_TIMEOUT_NEGATIVE].set);
+	assert_int_equal(given[FS_TIMEOUT_NEGATIVE].sec, 0);
+	assert_int_equal(given[FS_TIMEOUT_DIR].sec, INT32_MAX);
+	assert_int_equal(given[FS_TIMEOUT_DIR].nsec, 123456789);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(
+			PARSE(&o, "--shared-dir=/srv", "--fd=3", "--timeout", bad[i]), -EINVAL);
+}
+
+/* Pairs of which the last one counts. */
+static void test_pairs(void **state)
+{
+	struct gw_options o;
+
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3"), 0);
+	assert_false(o.features.killpriv_v2);
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3", "--killpriv-v2"), 0);
+	assert_true(o.features.killpriv_v2);
+	assert_int_equal(
+		PARSE(&o, "--shared-dir=/srv", "--fd=3", "--killpriv-v2", "--no-killpriv-v2"), 0);
+	assert_false(o.features.killpriv_v2);
+	assert_int_equal(
+		PARSE(&o, "--shared-dir=/srv", "--fd=3", "--no-killpriv-v2=1"), -EINVAL);
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3"), 0);
+	assert_int_equal(o.features.readdirplus, FS_READDIRPLUS_AUTO);
+	assert_true(o.features.submounts);
+	assert_int_equal(
+		PARSE(&o, "--shared-dir=/srv", "--fd=3", "--no-announce-submounts"), 0);
+	assert_false(o.features.submounts);
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3", "--announce-submounts"), 0);
+	assert_true(o.features.submounts);
+	assert_false(o.features.writeback || o.features.direct_io || o.features.direct_mmap ||
+		     o.features.noatime);
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3", "--no-readdirplus",
+				 "--readdirplus", "--writeback", "--allow-mmap",
+				 "--allow-direct-io", "--preserve-noatime"),
+		0);
+	assert_int_equal(o.features.readdirplus, FS_READDIRPLUS_ON);
+	assert_true(o.features.writeback && o.features.direct_io && o.features.direct_mmap &&
+		    o.features.noatime);
+	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3", "--no-readdirplus"), 0);
+	assert_int_equal(o.features.readdirplus, FS_READDIRPLUS_OFF);
+}
+
 static void test_both_spellings(void **state)
 {
 	struct gw_options o;
@@ -327,6 +389,8 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_both_spellings),
 		cmocka_unit_test(test_locks),
+		cmocka_unit_test(test_timeouts),
+		cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_xattr),
 		cmocka_unit_test(test_refused),

@@ -69,6 +69,10 @@ static void test_sizes_of_the_protocol(void **state)
 		{FUSE_LOOKUP, 0},
 		{FUSE_READLINK, 0},
 		{FUSE_INIT, 8},
+		{FUSE_IOCTL, 32},
+		{FUSE_TMPFILE, 16},
+		{52, 24}, /* STATX */
+		{53, 56}, /* COPY_FILE_RANGE_64 */
 	};
 
 	(void)state;

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * IOCTL: flags of files (chattr, lsattr) and their extended ones (project quotas), nothing else.
+ *
+ * What may pass is one table. Each row is a command of the host's with a private buffer of its
+ * size: no command reaches the host that is not here, no guest address does at all, and answers
+ * never ask the guest for more (FUSE_IOCTL_RETRY). Sizes are those that the data has: Linux numbers
+ * FS_IOC_GETFLAGS as if it carried a long, which is an int on every machine. The host checks who
+ * may: flags that take a privilege which we gave up (immutable, append-only) are EPERM.
+ */
+#include "fuse/op.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "vhostuser/checked.h"
+
+/* The answer's data, at the most. */
+#define DATA_MAX sizeof(struct fsxattr)
+
+static const struct command {
+	uint32_t guest;     /* as the guest says it; 32-bit programs say another */
+	unsigned long host; /* as the host takes it */
+	uint32_t size;      /* of the data, one way */
+	bool sets;          /* data comes from the guest, and something changes */
+} commands[] = {
+	{FS_IOC_GETFLAGS, FS_IOC_GETFLAGS, sizeof(int), false},
+	{FS_IOC_SETFLAGS, FS_IOC_SETFLAGS, sizeof(int), true},
+	{FS_IOC32_GETFLAGS, FS_IOC_GETFLAGS, sizeof(int), false},
+	{FS_IOC32_SETFLAGS, FS_IOC_SETFLAGS, sizeof(int), true},
+	{FS_IOC_FSGETXATTR, FS_IOC_FSGETXATTR, sizeof(struct fsxattr), false},
+	{FS_IOC_FSSETXATTR, FS_IOC_FSSETXATTR, sizeof(struct fsxattr), true},
+};
+static_assert(sizeof(int) <= DATA_MAX, "the buffer of every command");
+
+static const struct command *find(uint32_t guest)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (commands[i].guest == guest)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+/* The row, if the request has what it takes; room in the answer is for the reply to judge. */
+static int judge(const struct fuse_ioctl_in *in, const struct command **command)
+{
+	*command = find(in->cmd);
+	if (!*command || in->flags & FUSE_IOCTL_UNRESTRICTED)
+		return -ENOTTY;
+	if ((*command)->sets)
+		return in->in_size < (*command)->size ? -EINVAL : 0;
+	return in->out_size < (*command)->size ? -EINVAL : 0;
+}
+
+static int run(struct fs_slot *slot, const struct command *command, void *data)
+{
+	CLEANUP_FILE struct fs_file file = {0};
+	const struct fuse_ioctl_in *in = fs_slot_args(slot);
+	int r = command->sets ? fs_may_change(slot) : 0;
+
+	if (r == 0)
+		r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
+	if (r < 0)
+		return r;
+	if (command->sets)
+		memcpy(data, in + 1, command->size);
+	do {
+		r = ioctl(file.fd, command->host, data) < 0 ? -errno : 0;
+	} while (r == -EINTR);
+	return r;
+}
+
+void fs_op_ioctl(struct fs_slot *slot)
+{
+	const struct command *command;
+	struct {
+		struct fuse_ioctl_out out;
+		uint8_t data[DATA_MAX];
+	} answer = {0};
+	int r = judge(fs_slot_args(slot), &command);
+
+	if (r == 0)
+		r = run(slot, command, answer.data);
+	fs_answer(slot, r, &answer,
+		sizeof(answer.out) + (r == 0 && !command->sets ? command->size : 0));
+}

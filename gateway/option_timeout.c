@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* --timeout KIND=SECONDS,...: each kind at most once, fractions down to the nanosecond. */
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/option.h"
+#include "vhostuser/checked.h"
+
+/* Some seventy years: what a guest's clock adds to the time of day without trouble. */
+#define SECONDS_MAX UINT32_C(0x7fffffff)
+#define NSEC_DIGITS 9
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Digits of `text` up to `end`: the whole part, and behind a point nine digits at most. */
+static int parse_seconds(const char *text, const char *end, struct fs_timeout *timeout)
+{
+	uint64_t sec = 0;
+	uint32_t nsec = 0;
+	int digits = 0;
+
+	if (text == end || !is_digit(*text))
+		return -EINVAL;
+	for (; text < end && is_digit(*text); text++) {
+		sec = sec * 10 + (uint64_t)(*text - '0');
+		if (sec > SECONDS_MAX)
+			return -EINVAL;
+	}
+	if (text < end) {
+		if (*text++ != '.' || text == end)
+			return -EINVAL;
+		for (; text < end && is_digit(*text) && digits < NSEC_DIGITS; text++, digits++)
+			nsec = nsec * 10 + (uint32_t)(*text - '0');
+	}
+	for (; digits < NSEC_DIGITS; digits++)
+		nsec *= 10;
+	*timeout = (struct fs_timeout){.set = true, .sec = sec, .nsec = nsec};
+	return text == end ? 0 : -EINVAL;
+}
+
+static struct fs_timeout *find(struct fs_timeout *timeouts, const char *name, size_t len)
+{
+	static const char *const names[FS_TIMEOUTS] = {
+		[FS_TIMEOUT_ATTR] = "attr",
+		[FS_TIMEOUT_ENTRY] = "entry",
+		[FS_TIMEOUT_NEGATIVE] = "negative",
+		[FS_TIMEOUT_DIR] = "dir",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
+			return &timeouts[i];
+	}
+	return NULL;
+}
+
+int gw_set_timeouts(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	struct fs_timeout given[FS_TIMEOUTS] = {0};
+	const char *at = value, *end;
+
+	do {
+		const char *equals = strchrnul(at, '=');
+		struct fs_timeout *timeout;
+
+		end = strchrnul(at, ',');
+		timeout = equals < end ? find(given, at, (size_t)(equals - at)) : NULL;
+		if (!timeout || timeout->set || parse_seconds(equals + 1, end, timeout))
+			return -EINVAL;
+		at = end + 1;
+	} while (*end);
+	memcpy(options->features.timeouts, given, sizeof(given));
+	return 0;
+}
