@@ -62,7 +62,9 @@ static bool with_killpriv(const struct fs_config *config)
 
 static bool with_writeback(const struct fs_config *config)
 {
-	return config->features.writeback;
+	/* Where data is not cached, nothing is written back; and sizes are the host's. */
+	return config->features.writeback &&
+	       (config->cache == FS_CACHE_AUTO || config->cache == FS_CACHE_ALWAYS);
 }
 
 static bool with_direct_mmap(const struct fs_config *config)

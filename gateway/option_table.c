@@ -154,7 +154,7 @@ const struct gw_option gw_option_table[] = {
 		CHOOSE(features.readdirplus, FS_READDIRPLUS_ON)},
 	{"no-readdirplus", NULL, NULL, "never do that",
 		CHOOSE(features.readdirplus, FS_READDIRPLUS_OFF)},
-	{"writeback", NULL, NULL, "let the guest keep back what is written; one guest a share",
+	{"writeback", NULL, NULL, "guests keep back what is written; --cache auto and always",
 		FLAG(features.writeback)},
 	{"allow-mmap", NULL, NULL, "shared mappings also with --cache never and metadata",
 		FLAG(features.direct_mmap)},

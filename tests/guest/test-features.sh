@@ -140,6 +140,20 @@ test_direct()
 	check "features: its bytes" "$TOOL" verify "$SHARE/direct" 8 8M
 }
 
+# The cache mode never, which shared mappings and lists of names are cheap in only if told.
+test_without_cache()
+{
+	check "features: a shared mapping with --cache never" guest c \
+		'guest-tool mmap-write /mnt/map 9 300001 </dev/null'
+	check "features: its bytes" "$TOOL" verify "$SHARE/map" 9 300001
+	check "features: a missing name is remembered" guest c 'test ! -e /mnt/later'
+	touch "$SHARE/later"
+	check "features: as long as --timeout says" guest c 'test ! -e /mnt/later; sleep 6
+		test -e /mnt/later'
+	check "features: a list with attributes" guest c 'ls -l /mnt/sg'
+	check "features: is one request more" grep -a -q "req op=READDIRPLUS" "$RUN/c/backend.log"
+}
+
 make_mounts
 guest_start a
 test_submounts
@@ -154,4 +168,7 @@ test_writeback
 test_setuid
 test_direct
 guest_stop b
+guest_start c --cache never --allow-mmap --readdirplus --timeout negative=5 --log-level debug
+test_without_cache
+guest_stop c
 finish

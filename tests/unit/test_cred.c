@@ -107,6 +107,52 @@ static void test_refused(void **state)
 	assert_int_equal(getegid(), 0);
 }
 
+/* CAP_FSETID alone goes, and comes back; where it is not, nothing happens. */
+static void test_shed(void **state)
+{
+	uint64_t before = effective();
+	struct fs_cred cred;
+
+	(void)state;
+	if (!has(before, CAP_FSETID))
+		skip();
+	assert_int_equal(fs_cred_shed(&cred), 0);
+	assert_int_equal(effective(), before & ~(UINT64_C(1) << CAP_FSETID));
+	fs_cred_leave(&cred);
+	assert_int_equal(effective(), before);
+	fs_cred_leave(&cred);
+	assert_int_equal(effective(), before);
+}
+
+static void test_groups(void **state)
+{
+	const uint32_t two[] = {7001, 7002}, bad[] = {7001, UINT32_MAX};
+	gid_t before[256], during[256];
+	int n = getgroups(256, before);
+	uint64_t caps = effective();
+	struct fs_cred cred;
+
+	(void)state;
+	if (getuid() != 0 || n < 0)
+		skip();
+	assert_int_equal(fs_cred_enter_groups(&switching, 1000, 2000, two, 2, &cred), 0);
+	assert_int_equal(getgroups(256, during), 2);
+	assert_true(during[0] == 7001 && during[1] == 7002);
+	assert_int_equal(geteuid(), 1000);
+	fs_cred_leave(&cred);
+	assert_int_equal(getgroups(256, during), n);
+	assert_memory_equal(before, during, (size_t)n * sizeof(gid_t));
+	assert_int_equal(effective(), caps);
+	/* No such group: nothing was switched. */
+	assert_int_equal(fs_cred_enter_groups(&switching, 1000, 2000, bad, 2, &cred), -EPERM);
+	assert_int_equal(geteuid(), 0);
+	assert_int_equal(getgroups(256, during), n);
+	/* The next one has none of them. */
+	assert_int_equal(fs_cred_enter(&switching, 1000, 2000, &cred), 0);
+	assert_int_equal(getgroups(256, during), n);
+	fs_cred_leave(&cred);
+}
+
 /* What was not effective before is not so after it. */
 static void *reduced(void *arg)
 {
@@ -203,6 +249,8 @@ int main(void)
 		cmocka_unit_test(test_switch),
 		cmocka_unit_test(test_group),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_shed),
+		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_not_root),
 	};

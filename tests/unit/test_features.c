@@ -188,6 +188,26 @@ static void test_writeback(void **state)
 	assert_int_equal(do_read(c, entry.nodeid, out.fh, 0, 9), 5);
 }
 
+static void test_writeback_needs_a_cache(void **state)
+{
+	static const enum fs_cache modes[] = {FS_CACHE_NEVER, FS_CACHE_METADATA};
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		struct client *c = *state = client_with(modes[i], &writeback, 0);
+		struct fuse_open_out out;
+
+		host_write(c, "f", "0123456789");
+		assert_int_equal(do_open(c, FUSE_OPEN, node_of(c, ROOT, "f"),
+					 O_WRONLY | O_APPEND, &out),
+			0);
+		assert_int_equal(
+			do_write(c, node_of(c, ROOT, "f"), out.fh, 0, "end", 3), 3);
+		assert_int_equal(host_stat(c, "f").st_size, 13);
+		client_free(c);
+		*state = NULL;
+	}
+}
+
 /* The times are the guest's too. */
 static void test_writeback_times(void **state)
 {
@@ -433,6 +453,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_killpriv_v1, teardown),
 		cmocka_unit_test_teardown(test_no_killpriv, teardown),
 		cmocka_unit_test_teardown(test_writeback, teardown),
+		cmocka_unit_test_teardown(test_writeback_needs_a_cache, teardown),
 		cmocka_unit_test_teardown(test_writeback_times, teardown),
 		cmocka_unit_test_teardown(test_append, teardown),
 		cmocka_unit_test_teardown(test_writeback_not_agreed, teardown),
