@@ -6,11 +6,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/uio.h>
 
 #include "fuse/dax.h"
 
-/* Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are not among them. */
-#define OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC)
+/*
+ * Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are not among them, nor
+ * is O_APPEND: each write says whether it appends.
+ */
+#define OPEN_FLAGS (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC)
 
 /* How long the guest may believe what it was told, in seconds; as Rust virtiofsd has it. */
 static uint64_t timeout_of(enum fs_cache cache)
@@ -160,6 +164,11 @@ int fs_open_flags(uint32_t guest, int *flags)
 {
 	*flags = (int)(guest & OPEN_FLAGS);
 	return (*flags & O_ACCMODE) == O_ACCMODE ? -EINVAL : 0;
+}
+
+int fs_append_flag(const struct fuse_write_in *in)
+{
+	return in->flags & O_APPEND && !(in->write_flags & FUSE_WRITE_CACHE) ? RWF_APPEND : 0;
 }
 
 uint32_t fs_open_answer(enum fs_cache cache, bool directory)

@@ -85,6 +85,12 @@ int fs_entry_look_up(struct fs_tree *tree, const struct fs_node *parent, const c
 
 /* What the guest asked for, as flags for our own open(). -EINVAL. */
 int fs_open_flags(uint32_t guest, int *flags);
+/*
+ * RWF_APPEND for a write that goes to the end of the file, else 0. That is so while the guest's
+ * file has O_APPEND, which fcntl() turns on and off. A page that the guest's kernel writes back has
+ * a place of its own, whatever the file that it was stored through says.
+ */
+int fs_append_flag(const struct fuse_write_in *in);
 /* FOPEN_* of a file or directory in the share's cache mode. */
 uint32_t fs_open_answer(enum fs_cache cache, bool directory);
 

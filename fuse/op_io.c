@@ -158,6 +158,7 @@ void fs_op_read(
 static int write_all(struct fs_slot *slot, int fd, int rwf)
 {
 	const struct fuse_write_in *in = fs_slot_args(slot);
+	int append = fs_append_flag(in);
 	struct iovec iov[SEGMENTS];
 
 	while (slot->payload.left) {
@@ -166,7 +167,7 @@ static int write_all(struct fs_slot *slot, int fd, int rwf)
 		ssize_t put;
 
 		vu_iov_slice(&slot->payload, slot->payload.left, iov, SEGMENTS, &n);
-		put = pwritev2(fd, iov, (int)n, offset, rwf);
+		put = pwritev2(fd, iov, (int)n, offset, rwf | append);
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put < 0)
