@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where a FUSE mount differs from the directory behind it and no server can help it. Each row says
+ * why. Rows are for --fuse only: two plain directories must agree in everything.
+ *
+ * A kind that is left out changes one side's state if it is run, so it cannot be; the others are
+ * differences of a result alone, and are counted.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "tests/oracle/oracle.h"
+
+static const struct left_out {
+	const char *kinds; /* a group or a kind */
+	const char *why;
+} left_out[] = {
+	{"direct", "O_DIRECT on FUSE asks for no alignment, on disks it does (EINVAL)"},
+	{"collapse", "the FUSE client refuses to collapse and insert ranges (EOPNOTSUPP)"},
+};
+
+bool or_known_left_out(const struct or_kind *kind)
+{
+	for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
+		if (or_in_list(left_out[i].kinds, kind->group) ||
+			or_in_list(left_out[i].kinds, kind->name))
+			return true;
+	return false;
+}
+
+static bool chown_of_nobody(
+	const struct or_op *op, const struct or_result *a, const struct or_result *b)
+{
+	return op->a == -1 && op->b == -1 && a->err == 0 && b->err == EPERM;
+}
+
+static bool seek_cached(
+	const struct or_op *op, const struct or_result *a, const struct or_result *b)
+{
+	return (a->err == 0 || a->err == ENXIO) && (b->err == 0 || b->err == ENXIO);
+}
+
+static bool listed_later(
+	const struct or_op *op, const struct or_result *a, const struct or_result *b)
+{
+	return a->err == 0 && b->err == 0;
+}
+
+static bool directory_read(
+	const struct or_op *op, const struct or_result *a, const struct or_result *b)
+{
+	return a->err == EISDIR && b->err == EINVAL;
+}
+
+static struct known {
+	const char *kinds;
+	bool (*is)(const struct or_op *op, const struct or_result *a, const struct or_result *b);
+	const char *why;
+	long count;
+} known[] = {
+	{"chown,lchown,fchown", chown_of_nobody,
+		"chown(-1, -1) reaches the server as a request for nothing, as it comes ahead of "
+		"writes too: so it cannot fail for strangers to a file with setgid bits",
+		0},
+	{"lseek.hole,lseek.data", seek_cached,
+		"in preallocated blocks the host calls data what its page cache holds, and a guest "
+		"that caches pages itself loads others",
+		0},
+	{"readdir.rest,readdir.next,readdir.small", listed_later,
+		"whether an open directory shows names that were made since is the file system's "
+		"choice; btrfs does not until it is rewound, which the mount's server does",
+		0},
+	{"read,readv", directory_read,
+		"how far a directory's position goes is the file system's own affair", 0},
+	{NULL, NULL, NULL, 0},
+};
+
+bool or_known(const struct or_op *op, const struct or_result *a, const struct or_result *b)
+{
+	const struct or_kind *kind = &or_kinds[op->kind];
+
+	for (struct known *k = known; k->kinds; k++) {
+		if (!or_in_list(k->kinds, kind->group) && !or_in_list(k->kinds, kind->name))
+			continue;
+		if (k->is(op, a, b)) {
+			k->count++;
+			return true;
+		}
+	}
+	return false;
+}
+
+void or_known_report(FILE *to)
+{
+	for (const struct known *k = known; k->kinds; k++)
+		if (k->count)
+			fprintf(to, "known difference, %ld times: %s\n", k->count, k->why);
+}
