@@ -70,19 +70,24 @@ static int set_owner(const struct fs_node *node, const struct fuse_setattr_in *i
 
 /*
  * A request for nothing is what chown(-1, -1) becomes: ctime moves, and setuid bits go if the
- * caller may change them, so it is done as the caller. Linux sends the same ahead of a WRITE that
- * kills the bits (KILLPRIV_V2): so it never fails for want of rights.
+ * caller may change them, so it is done as the caller, if we are told who that is. Linux sends the
+ * same ahead of a WRITE that kills the bits (KILLPRIV_V2): so it never fails for want of rights.
  */
 static int set_nothing(const struct fs_slot *slot, const struct fs_node *node)
 {
-	struct fs_cred cred;
-	int r = fs_cred_enter(node->tree, slot->header.uid, slot->header.gid, &cred);
+	struct fs_cred cred = {0};
+	struct stat st;
+	int r = fstat(node->fd, &st) < 0 ? -errno : 0;
 
+	if (r == 0 && st.st_mode & (S_ISUID | S_ISGID)) {
+		if (slot->header.uid == (uint32_t)-1 || slot->header.gid == (uint32_t)-1)
+			return 0;
+		r = fs_cred_enter(node->tree, slot->header.uid, slot->header.gid, &cred);
+	}
 	if (r < 0)
 		return r;
-	r = fchownat(node->fd, "", (uid_t)-1, (gid_t)-1, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0
-		    ? -errno
-		    : 0;
+	if (fchownat(node->fd, "", (uid_t)-1, (gid_t)-1, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+		r = -errno;
 	fs_cred_leave(&cred);
 	return r == -EPERM ? 0 : r;
 }

@@ -53,7 +53,7 @@ static int rename_as(const struct fs_slot *slot, const struct fs_node *from, con
 	struct fs_cred cred = {0};
 	int r = 0;
 
-	if (flags & RENAME_WHITEOUT)
+	if (flags & RENAME_WHITEOUT) /* Linux says who calls, as for other creations */
 		r = fs_cred_enter(from->tree, slot->header.uid, slot->header.gid, &cred);
 	if (r < 0)
 		return r;

@@ -47,6 +47,8 @@ void or_fill(struct or_me *me, const struct or_op *op, size_t length);
  * is the file's, but FUSE does not tell servers of those.
  */
 mode_t or_mode(const struct or_me *me, const struct or_op *op, bool create);
+/* Not a question for a FUSE mount: its server is not told who calls. See known.c. */
+bool or_unclear(const struct or_me *me, int fd);
 const char *or_p(struct or_me *me, const struct or_op *op);
 const char *or_q(struct or_me *me, const struct or_op *op);
 uint64_t or_hash(uint64_t hash, const void *data, size_t length);

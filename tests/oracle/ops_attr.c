@@ -132,6 +132,8 @@ void or_chown(struct or_me *me, const struct or_op *op, const struct or_kind *ki
 {
 	struct stat before = before_of(or_p(me, op), -1);
 
+	if (me->fuse && op->a == -1 && op->b == -1)
+		return;
 	or_done(res, fchownat(AT_FDCWD, or_p(me, op), (uid_t)op->a, (gid_t)op->b,
 		(int)kind->arg));
 	changed(res, or_p(me, op), &before);
@@ -142,6 +144,8 @@ void or_fchown(struct or_me *me, const struct or_op *op, const struct or_kind *k
 {
 	struct stat before = before_of(NULL, me->fds[op->slot]);
 
+	if (me->fuse && op->a == -1 && op->b == -1)
+		return;
 	or_done(res, fchown(me->fds[op->slot], (uid_t)op->a, (gid_t)op->b));
 	fchanged(res, me->fds[op->slot], &before);
 }

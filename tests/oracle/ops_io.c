@@ -128,6 +128,8 @@ void or_truncate(struct or_me *me, const struct or_op *op, const struct or_kind 
 void or_fallocate(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
+	if (or_unclear(me, me->fds[op->slot]))
+		return;
 	gave(me, op, res, fallocate(me->fds[op->slot], (int)kind->arg, op->b, op->a));
 }
 
@@ -138,6 +140,8 @@ void or_copy_range(struct or_me *me, const struct or_op *op, const struct or_kin
 	off64_t from = op->b, to = op->c;
 	bool given = kind->arg;
 
+	if (or_unclear(me, me->fds[op->slot]))
+		return;
 	or_done(res, copy_file_range(me->fds[op->slot2], given ? &from : NULL, me->fds[op->slot],
 		given ? &to : NULL, (size_t)op->a, 0));
 	or_say(res, "from=%lld to=%lld", (long long)from, (long long)to);

@@ -128,6 +128,13 @@ mode_t or_mode(const struct or_me *me, const struct or_op *op, bool create)
 	return mode;
 }
 
+bool or_unclear(const struct or_me *me, int fd)
+{
+	struct stat st;
+
+	return me->fuse && fstat(fd, &st) == 0 && st.st_mode & (S_ISUID | S_ISGID);
+}
+
 const char *or_p(struct or_me *me, const struct or_op *op)
 {
 	return or_path(op->path, me->long_path[0]);

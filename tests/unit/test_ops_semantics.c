@@ -124,6 +124,10 @@ static void test_chown_of_nobody(void **state)
 	c->uid = c->gid = 1234;
 	assert_int_equal(do_setattr(c, node_of(c, ROOT, "f"), &in), 0);
 	assert_int_equal(host_stat(c, "f").st_mode & 07777, 06755);
+	/* Nor those who do not say who they are (FUSE_ALLOW_IDMAP). */
+	c->uid = c->gid = (uint32_t)-1;
+	assert_int_equal(do_setattr(c, node_of(c, ROOT, "f"), &in), 0);
+	assert_int_equal(host_stat(c, "f").st_mode & 07777, 06755);
 }
 
 int main(void)
