@@ -4,14 +4,15 @@
  * why. Rows are for --fuse only: two plain directories must agree in everything.
  *
  * A kind that is left out changes one side's state if it is run, so it cannot be; the others are
- * differences of a result alone, and are counted. Three single cases are passed over where they are
+ * differences of a result alone, and are counted. Four single cases are passed over where they are
  * run (me->fuse):
  *
  *   - chown(-1, -1), which reaches the server as a SETATTR of nothing, as what comes ahead of WRITE
  *     does: it cannot fail, and with ALLOW_IDMAP nobody knows who called;
  *   - allocation and copying into files with setuid bits: these requests do not say whether the
  *     bits go, as WRITE does, and with ALLOW_IDMAP not who called (or_unclear);
- *   - setgid without group execution, which depends on supplementary groups (or_mode).
+ *   - setgid without group execution, which depends on supplementary groups (or_mode);
+ *   - setting trusted.* and security.*, which takes the gateway's own privilege (servers_own).
  */
 #include <errno.h>
 #include <string.h>

@@ -10,12 +10,21 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+/* The server's privilege, not the caller's: a gateway without CAP_SYS_ADMIN may not set these. */
+static bool servers_own(const struct or_me *me, const struct or_op *op)
+{
+	return me->fuse && (strncmp(op->path2, "trusted.", 8) == 0 ||
+				   strncmp(op->path2, "security.", 9) == 0);
+}
+
 /* arg: CREATE or REPLACE; arg2: of the link itself. */
 void or_setxattr(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
 	const char *path = or_p(me, op), *name = or_q(me, op);
 
+	if (servers_own(me, op))
+		return;
 	or_fill(me, op, (size_t)op->a);
 	or_done(res, (kind->arg2 ? lsetxattr : setxattr)(path, name, me->data, (size_t)op->a,
 		(int)kind->arg));
@@ -24,6 +33,8 @@ void or_setxattr(struct or_me *me, const struct or_op *op, const struct or_kind 
 void or_fsetxattr(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
+	if (servers_own(me, op))
+		return;
 	or_fill(me, op, (size_t)op->a);
 	or_done(res, fsetxattr(me->fds[op->slot], or_q(me, op), me->data, (size_t)op->a,
 		(int)kind->arg));
@@ -79,6 +90,8 @@ void or_removexattr(struct or_me *me, const struct or_op *op, const struct or_ki
 {
 	const char *name = or_q(me, op);
 
+	if (servers_own(me, op))
+		return;
 	or_done(res, kind->arg == 2 ? fremovexattr(me->fds[op->slot], name)
 		: kind->arg == 1    ? lremovexattr(or_p(me, op), name)
 				    : removexattr(or_p(me, op), name));
@@ -115,8 +128,12 @@ void or_set_acl(struct or_me *me, const struct or_op *op, const struct or_kind *
 		struct posix_acl_xattr_header head;
 		struct posix_acl_xattr_entry entries[7];
 	} acl = {.head.a_version = POSIX_ACL_XATTR_VERSION};
+	struct stat st;
 	size_t n = 0;
 
+	/* An ACL's mask takes group execution away, and then it is what or_mode avoids. */
+	if (me->fuse && stat(or_p(me, op), &st) == 0 && st.st_mode & S_ISGID)
+		return;
 	for (; n < 7 && from[n].tag; n++)
 		acl.entries[n] = (struct posix_acl_xattr_entry){from[n].tag, from[n].perm,
 			from[n].id};
