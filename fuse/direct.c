@@ -75,25 +75,26 @@ int fs_direct_read(int fd, struct vu_iov *room, size_t size, off_t offset, bool 
 	return 0;
 }
 
-static ssize_t write_bounced(int fd, const struct vu_iov *payload, off_t offset)
+static ssize_t write_bounced(int fd, const struct vu_iov *payload, off_t offset, int rwf)
 {
 	struct vu_iov from = *payload;
 	size_t size = MIN(payload->left, (size_t)FS_DIRECT_MAX);
+	struct iovec iov;
 	void *buffer;
 	ssize_t n;
 
 	if (posix_memalign(&buffer, ALIGNMENT, size))
 		return -ENOMEM;
-	size = vu_iov_read(&from, buffer, size);
+	iov = (struct iovec){.iov_base = buffer, .iov_len = vu_iov_read(&from, buffer, size)};
 	do {
-		n = pwrite(fd, buffer, size, offset);
+		n = pwritev2(fd, &iov, 1, offset, rwf);
 	} while (n < 0 && errno == EINTR);
 	n = n < 0 ? -errno : n;
 	free(buffer);
 	return n;
 }
 
-int fs_direct_write(int fd, struct vu_iov *payload, off_t offset, bool ram)
+int fs_direct_write(int fd, struct vu_iov *payload, off_t offset, int rwf, bool ram)
 {
 	size_t size = payload->left;
 
@@ -104,12 +105,12 @@ int fs_direct_write(int fd, struct vu_iov *payload, off_t offset, bool ram)
 		ssize_t n;
 
 		vu_iov_slice(payload, payload->left, iov, SEGMENTS, &segments);
-		n = pwritev2(fd, iov, (int)segments, at, 0);
+		n = pwritev2(fd, iov, (int)segments, at, rwf);
 		if (n < 0 && errno == EINTR)
 			continue;
 		n = n < 0 ? -errno : n;
 		if (n == -EINVAL && ram)
-			n = write_bounced(fd, payload, at);
+			n = write_bounced(fd, payload, at, rwf);
 		if (n <= 0)
 			return n < 0 ? (int)n : -EIO;
 		vu_iov_skip(payload, (size_t)n);

@@ -25,5 +25,8 @@
 int fs_direct_read(
 	int fd, struct vu_iov *room, size_t size, off_t offset, bool ram, size_t *done);
 
-/* Writes all of *payload, which moves past what was written, also on errors. 0 or -errno. */
-int fs_direct_write(int fd, struct vu_iov *payload, off_t offset, bool ram);
+/*
+ * Writes all of *payload, which moves past what was written, also on errors. `rwf`: RWF_APPEND, or
+ * 0. 0 or -errno.
+ */
+int fs_direct_write(int fd, struct vu_iov *payload, off_t offset, int rwf, bool ram);

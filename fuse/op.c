@@ -6,12 +6,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/uio.h>
 
 #include "fuse/dax.h"
 #include "fuse/timeout.h"
 
-/* Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are only if it may. */
-#define OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC)
+/*
+ * Flags of open() that a guest may set on the host. O_DIRECT and O_NOATIME are not among them, nor
+ * is O_APPEND: each write says whether it appends.
+ */
+#define OPEN_FLAGS (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC)
 
 int fs_may_change(const struct fs_slot *slot)
 {
@@ -160,13 +164,11 @@ int fs_entry_look_up(struct fs_tree *tree, const struct fs_node *parent, const c
 
 /*
  * A guest with a write-back cache reads what lies around a write, also from a file that a program
- * opened for writing only; and it says itself where an append goes, since it alone knows the size.
+ * opened for writing only.
  */
 static int for_writeback(int flags)
 {
-	if ((flags & O_ACCMODE) == O_WRONLY)
-		flags = (flags & ~O_ACCMODE) | O_RDWR;
-	return flags & ~O_APPEND;
+	return (flags & O_ACCMODE) == O_WRONLY ? (flags & ~O_ACCMODE) | O_RDWR : flags;
 }
 
 int fs_open_flags(const struct fs_slot *slot, uint32_t guest, int *flags)
@@ -184,6 +186,15 @@ int fs_open_flags(const struct fs_slot *slot, uint32_t guest, int *flags)
 	if (slot->session->init_flags & FUSE_WRITEBACK_CACHE)
 		*flags = for_writeback(*flags);
 	return 0;
+}
+
+int fs_append_flag(const struct fs_slot *slot)
+{
+	const struct fuse_write_in *in = fs_slot_args(slot);
+
+	if (slot->session->init_flags & FUSE_WRITEBACK_CACHE)
+		return 0;
+	return in->flags & O_APPEND && !(in->write_flags & FUSE_WRITE_CACHE) ? RWF_APPEND : 0;
 }
 
 uint32_t fs_open_answer(enum fs_cache cache, bool directory)

@@ -86,6 +86,13 @@ int fs_entry_look_up(struct fs_tree *tree, const struct fs_node *parent, const c
 
 /* What the guest asked for, as flags for our own open(), as the session has it. -EINVAL. */
 int fs_open_flags(const struct fs_slot *slot, uint32_t guest, int *flags);
+/*
+ * RWF_APPEND for a write that goes to the end of the file, else 0. That is so while the guest's
+ * file has O_APPEND, which fcntl() turns on and off. A page that the guest's kernel writes back has
+ * a place of its own, whatever the file that it was stored through says; and a guest with a
+ * write-back cache says itself where the end is, since it alone knows the size.
+ */
+int fs_append_flag(const struct fs_slot *slot);
 /* FOPEN_* of a file or directory in the share's cache mode. */
 uint32_t fs_open_answer(enum fs_cache cache, bool directory);
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fuse/cred.h"
 #include "fuse/idmap.h"
 #include "fuse/killpriv.h"
 #include "fuse/walk.h"
@@ -77,6 +78,35 @@ static int set_owner(const struct fs_node *node, const struct fuse_setattr_in *i
 		return 0;
 	/* Of a user namespace that does not have the id: not permitted, like any other's. */
 	return errno == EINVAL ? -EPERM : -errno;
+}
+
+/* What SETATTR may set; other bits of `valid` say how. */
+#define FATTR_ALL                                                                                  \
+	(FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE | FATTR_ATIME | FATTR_MTIME |             \
+		FATTR_ATIME_NOW | FATTR_MTIME_NOW | FATTR_CTIME)
+
+/*
+ * A request for nothing is what chown(-1, -1) becomes: ctime moves, and setuid bits go if the
+ * caller may change them, so it is done as the caller, if we are told who that is. Linux sends the
+ * same ahead of a WRITE that kills the bits (KILLPRIV_V2): so it never fails for want of rights.
+ */
+static int set_nothing(const struct fs_slot *slot, const struct fs_node *node)
+{
+	struct fs_cred cred = {0};
+	struct stat st;
+	int r = fstat(node->fd, &st) < 0 ? -errno : 0;
+
+	if (r == 0 && st.st_mode & (S_ISUID | S_ISGID)) {
+		if (slot->header.uid == (uint32_t)-1 || slot->header.gid == (uint32_t)-1)
+			return 0;
+		r = fs_cred_enter(node->tree, slot->header.uid, slot->header.gid, &cred);
+	}
+	if (r < 0)
+		return r;
+	if (fchownat(node->fd, "", (uid_t)-1, (gid_t)-1, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+		r = -errno;
+	fs_cred_leave(&cred);
+	return r == -EPERM ? 0 : r;
 }
 
 static int set_mode(const struct fs_node *node, const struct fuse_setattr_in *in)
@@ -180,6 +210,8 @@ static int set_attr(struct fs_slot *slot, const uint64_t *fh, struct statx *stx)
 		r = set_mode(&node, in);
 	if (r == 0)
 		r = set_times(&node, in);
+	if (r == 0 && !(in->valid & FATTR_ALL))
+		r = set_nothing(slot, &node);
 	return r < 0 ? r : stat_shown(node.tree, node.fd, stx);
 }
 

@@ -9,8 +9,8 @@
  * that may block, and each other segment by the front-end. slot->payload is where we stand. Between
  * two runs nothing waits: the front-end's answer puts the slot back on a deferred thread.
  *
- * An append goes to the file's end whatever the offset, here as in the front-end, since the flag is
- * with the open file: so runs in order come out in order.
+ * An append goes to the file's end whatever the offset, here by RWF_APPEND, in the front-end by the
+ * flag of an open file that it gets for that: so runs in order come out in order.
  */
 #include "fuse/op.h"
 
@@ -23,6 +23,7 @@
 
 #include "fuse/dax.h"
 #include "fuse/killpriv.h"
+#include "fuse/walk.h"
 #include "vhostuser/checked.h"
 #include "vhostuser/fd.h"
 #include "vhostuser/virtqueue.h"
@@ -127,6 +128,7 @@ static size_t run_length(const struct vu_iov *at)
 static int transfer(struct fs_slot *slot, int fd, const struct iovec *iov, size_t segments)
 {
 	off_t offset = (off_t)(span_of(slot).offset + carried(slot));
+	int append = is_write(slot) ? fs_append_flag(slot) : 0;
 	struct fs_cred cred;
 	ssize_t n;
 	int r = fs_kill_begin(kills(slot), &cred);
@@ -134,7 +136,7 @@ static int transfer(struct fs_slot *slot, int fd, const struct iovec *iov, size_
 	if (r < 0)
 		return r;
 	do {
-		n = is_write(slot) ? pwritev2(fd, iov, (int)segments, offset, 0)
+		n = is_write(slot) ? pwritev2(fd, iov, (int)segments, offset, append)
 				   : preadv2(fd, iov, (int)segments, offset, 0);
 	} while (n < 0 && errno == EINTR);
 	r = n < 0 ? -errno : 0;
@@ -217,6 +219,17 @@ struct far {
 	struct dax_entry entry;
 };
 
+/* An fd for the front-end, or -errno. */
+static int far_file(const struct fs_slot *slot, int fd)
+{
+	int copy;
+
+	if (is_write(slot) && fs_append_flag(slot))
+		return fs_reopen(fs_config_of(slot)->proc_fd, fd, O_WRONLY | O_APPEND);
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return copy < 0 ? -errno : copy;
+}
+
 static int plan_far(const struct fs_slot *slot, int fd, struct far *far)
 {
 	const struct vu_iov *at = &slot->payload;
@@ -232,8 +245,8 @@ static int plan_far(const struct fs_slot *slot, int fd, struct far *far)
 		r = fs_kill_bits(fd);
 	if (r < 0)
 		return r;
-	far->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	return far->fd < 0 ? -errno : 0;
+	far->fd = far_file(slot, fd);
+	return far->fd < 0 ? far->fd : 0;
 }
 
 /* From where we stand up to the next segment that the front-end carries, or to the end. */

@@ -38,6 +38,9 @@ static int open_held(struct fs_slot *slot, const struct fs_held *held, int flags
 	if (r < 0)
 		return r;
 	r = fs_handle_open(held->tree, held->inode, flags, fh);
+	/* An append-only file (chattr +a) is opened for appending or not at all. */
+	if (r == -EPERM && in->flags & O_APPEND)
+		r = fs_handle_open(held->tree, held->inode, flags | O_APPEND, fh);
 	/* Reading was our wish: one who may only write does without. */
 	if (r == -EACCES && (flags ^ (int)in->flags) & O_ACCMODE)
 		r = fs_handle_open(held->tree, held->inode, (flags & ~O_ACCMODE) | O_WRONLY, fh);
@@ -185,6 +188,7 @@ void fs_op_read(
 static int write_all(struct fs_slot *slot, int fd, int rwf)
 {
 	const struct fuse_write_in *in = fs_slot_args(slot);
+	int append = fs_append_flag(slot);
 	struct iovec iov[SEGMENTS];
 
 	while (slot->payload.left) {
@@ -193,7 +197,7 @@ static int write_all(struct fs_slot *slot, int fd, int rwf)
 		ssize_t put;
 
 		vu_iov_slice(&slot->payload, slot->payload.left, iov, SEGMENTS, &n);
-		put = pwritev2(fd, iov, (int)n, offset, rwf);
+		put = pwritev2(fd, iov, (int)n, offset, rwf | append);
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put < 0)
@@ -217,10 +221,10 @@ static int write_direct(struct fs_slot *slot, const struct fs_file *file)
 	int fd;
 
 	if (!(in->write_flags & FUSE_WRITE_CACHE))
-		return fs_direct_write(file->fd, &slot->payload, offset,
+		return fs_direct_write(file->fd, &slot->payload, offset, fs_append_flag(slot),
 			slot->io->req_ram == slot->io->req_len);
 	fd = fs_reopen(file->tree->config.proc_fd, file->fd,
-		(file->handle->flags & (O_APPEND | O_SYNC | O_DSYNC)) | O_WRONLY);
+		(file->handle->flags & (O_SYNC | O_DSYNC)) | O_WRONLY);
 	if (fd < 0)
 		return fd;
 	own = fd;

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "fuse/cred.h"
+
 #define RENAME_FLAGS ((unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 
 static int remove_name(struct fs_slot *slot, const char *name, int flags)
@@ -44,15 +46,31 @@ void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	fs_reply_err(slot, remove_name(slot, name, AT_REMOVEDIR));
 }
 
-static int rename_between(const struct fs_node *from, const char *name, const struct fs_node *to,
-	const char *new_name, unsigned int flags)
+/* A whiteout is a new file, which belongs to the caller. */
+static int rename_as(const struct fs_slot *slot, const struct fs_node *from, const char *name,
+	const struct fs_node *to, const char *new_name, unsigned int flags)
+{
+	struct fs_cred cred = {0};
+	int r = 0;
+
+	if (flags & RENAME_WHITEOUT) /* Linux says who calls, as for other creations */
+		r = fs_cred_enter(from->tree, slot->header.uid, slot->header.gid, &cred);
+	if (r < 0)
+		return r;
+	r = renameat2(from->fd, name, to->fd, new_name, flags) < 0 ? -errno : 0;
+	fs_cred_leave(&cred);
+	return r;
+}
+
+static int rename_between(const struct fs_slot *slot, const struct fs_node *from, const char *name,
+	const struct fs_node *to, const char *new_name, unsigned int flags)
 {
 	struct fs_loss loss = {0};
 	int r;
 
 	if (!(flags & (RENAME_EXCHANGE | RENAME_NOREPLACE)))
 		loss = fs_tree_lose(to->tree, to->fd, new_name);
-	r = renameat2(from->fd, name, to->fd, new_name, flags) < 0 ? -errno : 0;
+	r = rename_as(slot, from, name, to, new_name, flags);
 	fs_tree_lost(to->tree, &loss, to->inode, new_name, r == 0);
 	if (r < 0)
 		return r;
@@ -73,7 +91,7 @@ static int rename_nodes(struct fs_slot *slot, uint64_t new_parent, const char *n
 		r = fs_node_get(slot, slot->header.nodeid, &from);
 	if (r == 0)
 		r = fs_node_get(slot, new_parent, &to);
-	return r < 0 ? r : rename_between(&from, name, &to, new_name, flags);
+	return r < 0 ? r : rename_between(slot, &from, name, &to, new_name, flags);
 }
 
 void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,

@@ -190,6 +190,9 @@ int fc_read(struct fc_queue *q, uint64_t nodeid, uint64_t fh, uint64_t offset, v
 /* Bytes written (>= 0) or an error. */
 int fc_write(struct fc_queue *q, uint64_t nodeid, uint64_t fh, uint64_t offset, const void *data,
 	uint32_t size);
+/* By a file of O_APPEND. */
+int fc_append(struct fc_queue *q, uint64_t nodeid, uint64_t fh, uint64_t offset, const void *data,
+	uint32_t size);
 int fc_flush(struct fc_queue *q, uint64_t nodeid, uint64_t fh);
 int fc_release(struct fc_queue *q, uint64_t nodeid, uint64_t fh);
 int fc_releasedir(struct fc_queue *q, uint64_t nodeid, uint64_t fh);

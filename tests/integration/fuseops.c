@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The FUSE client's operations: one function a request, results copied out of guest memory. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -284,10 +285,10 @@ int fc_read(struct fc_queue *q, uint64_t nodeid, uint64_t fh, uint64_t offset, v
 	return (int)reply.len;
 }
 
-int fc_write(struct fc_queue *q, uint64_t nodeid, uint64_t fh, uint64_t offset, const void *data,
-	uint32_t size)
+static int write_as(struct fc_queue *q, uint64_t nodeid, uint64_t fh, uint64_t offset,
+	const void *data, uint32_t size, uint32_t flags)
 {
-	struct fuse_write_in in = { .fh = fh, .offset = offset, .size = size };
+	struct fuse_write_in in = { .fh = fh, .offset = offset, .size = size, .flags = flags };
 	struct fuse_write_out out;
 	int r = call_out(q,
 		&CALL(FUSE_WRITE, nodeid, .args = &in, .args_len = sizeof(in), .data = data,
@@ -297,6 +298,18 @@ int fc_write(struct fc_queue *q, uint64_t nodeid, uint64_t fh, uint64_t offset, 
 	if (r)
 		return r;
 	return out.size <= size ? (int)out.size : FC_BAD_REPLY;
+}
+
+int fc_write(struct fc_queue *q, uint64_t nodeid, uint64_t fh, uint64_t offset, const void *data,
+	uint32_t size)
+{
+	return write_as(q, nodeid, fh, offset, data, size, O_RDWR);
+}
+
+int fc_append(struct fc_queue *q, uint64_t nodeid, uint64_t fh, uint64_t offset, const void *data,
+	uint32_t size)
+{
+	return write_as(q, nodeid, fh, offset, data, size, O_RDWR | O_APPEND);
 }
 
 int fc_flush(struct fc_queue *q, uint64_t nodeid, uint64_t fh)

@@ -156,11 +156,11 @@ static void append(void **state)
 
 	it_file(it, "f", "host:");
 	struct file f = open_file(it, "f", O_WRONLY | O_APPEND);
-	assert_int_equal(fc_write(it->q, f.nodeid, f.fh, 5, "one", 3), 3);
+	assert_int_equal(fc_append(it->q, f.nodeid, f.fh, 5, "one", 3), 3);
 	int fd = open(it_path(it, "f"), O_WRONLY | O_APPEND | O_CLOEXEC);
 	assert_int_equal(write(fd, "host", 4), 4);
 	close(fd);
-	assert_int_equal(fc_write(it->q, f.nodeid, f.fh, 8, "two", 3), 3);
+	assert_int_equal(fc_append(it->q, f.nodeid, f.fh, 8, "two", 3), 3);
 	assert_host_content(it, "f", 0, "host:onehosttwo", 15);
 	release(it, f);
 }

@@ -8,6 +8,7 @@ declare -A about=(
 	[unit]="unit and property tests, gcc with ASan and UBSan (build-asan)"
 	[integration]="a front-end against the gateway, the hostile suites too (build-asan, build)"
 	[clang]="clang, warnings as errors, unit tests under its ASan and UBSan (build-clang)"
+	[oracle]="the same random system calls on a mounted share and on a plain directory"
 	[threads]="rings, pool, queues and window under ThreadSanitizer (build-tsan)"
 	[peer]="the integration suite against QEMU's C virtiofsd: checks the harness"
 	[guest]="virtual machines with the directory mounted"
@@ -114,6 +115,13 @@ part_threads()
 		prefix="setarch -R"
 	fi
 	cases build-tsan threads "${threaded[@]}"
+}
+
+# Needs the host's own kernel: FUSE, loop devices, and the file systems.
+part_oracle()
+{
+	plain || return
+	tests/oracle/run build
 }
 
 part_peer()

@@ -198,10 +198,10 @@ static inline int do_read(
 	return r ? r : (int)c->rep_len;
 }
 
-static inline int do_write(struct client *c, uint64_t nodeid, uint64_t fh, uint64_t offset,
-	const void *data, uint32_t size)
+static inline int do_write_as(struct client *c, uint64_t nodeid, uint64_t fh, uint64_t offset,
+	const void *data, uint32_t size, uint32_t flags)
 {
-	struct fuse_write_in in = {.fh = fh, .offset = offset, .size = size};
+	struct fuse_write_in in = {.fh = fh, .offset = offset, .size = size, .flags = flags};
 	char *args = malloc(sizeof(in) + size);
 	int r;
 
@@ -211,6 +211,18 @@ static inline int do_write(struct client *c, uint64_t nodeid, uint64_t fh, uint6
 	r = ask(c, FUSE_WRITE, nodeid, args, sizeof(in) + size, NULL, NULL);
 	free(args);
 	return r ? r : (int)((struct fuse_write_out *)(void *)c->rep)->size;
+}
+
+static inline int do_write(struct client *c, uint64_t nodeid, uint64_t fh, uint64_t offset,
+	const void *data, uint32_t size)
+{
+	return do_write_as(c, nodeid, fh, offset, data, size, O_RDWR);
+}
+
+static inline int do_append(struct client *c, uint64_t nodeid, uint64_t fh, uint64_t offset,
+	const void *data, uint32_t size)
+{
+	return do_write_as(c, nodeid, fh, offset, data, size, O_RDWR | O_APPEND);
 }
 
 static inline int do_setattr(struct client *c, uint64_t nodeid, const struct fuse_setattr_in *in)

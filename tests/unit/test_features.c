@@ -178,13 +178,13 @@ static void test_writeback(void **state)
 	assert_int_equal(do_open(c, FUSE_OPEN, node, O_WRONLY | O_APPEND, &out), 0);
 	assert_int_equal(do_read(c, node, out.fh, 2, 4), 4);
 	assert_memory_equal(c->rep, "2345", 4);
-	assert_int_equal(do_write(c, node, out.fh, 3, "xyz", 3), 3);
+	assert_int_equal(do_append(c, node, out.fh, 3, "xyz", 3), 3);
 	assert_int_equal(host_stat(c, "f").st_size, 10);
 	assert_int_equal(do_read(c, node, out.fh, 0, 10), 10);
 	assert_memory_equal(c->rep, "012xyz6789", 10);
 	assert_int_equal(
 		do_create(c, ROOT, "new", O_WRONLY | O_APPEND, 0200, &entry, &out), 0);
-	assert_int_equal(do_write(c, entry.nodeid, out.fh, 4, "w", 1), 1);
+	assert_int_equal(do_append(c, entry.nodeid, out.fh, 4, "w", 1), 1);
 	assert_int_equal(do_read(c, entry.nodeid, out.fh, 0, 9), 5);
 }
 
@@ -201,7 +201,7 @@ static void test_writeback_needs_a_cache(void **state)
 					 O_WRONLY | O_APPEND, &out),
 			0);
 		assert_int_equal(
-			do_write(c, node_of(c, ROOT, "f"), out.fh, 0, "end", 3), 3);
+			do_append(c, node_of(c, ROOT, "f"), out.fh, 0, "end", 3), 3);
 		assert_int_equal(host_stat(c, "f").st_size, 13);
 		client_free(c);
 		*state = NULL;
@@ -233,9 +233,9 @@ static void appends(struct client *c)
 	node = node_of(c, ROOT, "f");
 	assert_int_equal(do_open(c, FUSE_OPEN, node, O_WRONLY | O_APPEND, &a), 0);
 	assert_int_equal(do_open(c, FUSE_OPEN, node, O_RDWR | O_APPEND, &b), 0);
-	assert_int_equal(do_write(c, node, a.fh, 0, "aa", 2), 2);
-	assert_int_equal(do_write(c, node, b.fh, 0, "bb", 2), 2);
-	assert_int_equal(do_write(c, node, a.fh, 2, "AA", 2), 2);
+	assert_int_equal(do_append(c, node, a.fh, 0, "aa", 2), 2);
+	assert_int_equal(do_append(c, node, b.fh, 0, "bb", 2), 2);
+	assert_int_equal(do_append(c, node, a.fh, 2, "AA", 2), 2);
 	assert_int_equal(do_read(c, node, b.fh, 0, 100), 6);
 	assert_memory_equal(c->rep, "aabbAA", 6);
 	assert_int_equal(do_read(c, node, a.fh, 0, 100), -EBADF);

@@ -341,8 +341,14 @@ static void test_copy_grows(void **state)
 		skip(); /* not on this file system */
 	assert_int_equal(do_map(c, node, 0, 0, SLOT, R), 0);
 	assert_int_equal(window.fd_flags & O_ACCMODE, O_RDONLY);
-	assert_int_equal(do_write(c, node, out.fh, 8, "more", 4), 4);
+	assert_int_equal(do_append(c, node, out.fh, 8, "more", 4), 4);
 	assert_int_equal(view.changed, 1);
+	/* It can be opened so, and not otherwise. */
+	if (is_root()) {
+		assert_int_equal(do_open(c, FUSE_OPEN, node, O_WRONLY, &out), -EPERM);
+		assert_int_equal(do_open(c, FUSE_OPEN, node, O_WRONLY | O_APPEND, &out), 0);
+		assert_int_equal(do_append(c, node, out.fh, 12, "end", 3), 3);
+	}
 	(void)append_only(host(c, "file"), false);
 	client_free(c);
 }

@@ -18,6 +18,7 @@ struct buffer {
 	struct iovec iov[SEGMENTS_MAX + 1]; /* the first: headers */
 	struct vq_foreign foreign[SEGMENTS_MAX];
 	size_t n, n_foreign, size;
+	uint32_t flags; /* of the guest's file */
 	char ram[BUFFER_MAX];
 };
 
@@ -61,7 +62,8 @@ static char *byte_of(struct buffer *b, size_t at)
 static int transfer(struct client *c, uint32_t opcode, uint64_t node, uint64_t fh, uint64_t offset,
 	struct buffer *b, size_t *bytes)
 {
-	struct fuse_write_in in = {.fh = fh, .offset = offset, .size = (uint32_t)b->size};
+	struct fuse_write_in in = {
+		.fh = fh, .offset = offset, .size = (uint32_t)b->size, .flags = b->flags};
 	struct {
 		struct fuse_in_header header;
 		struct fuse_write_in in;
@@ -224,6 +226,7 @@ static void test_append(void **state)
 	(void)state;
 	for (int i = 0; i < 2; i++) {
 		two_segments(&b, 0, i);
+		b.flags = O_RDWR | O_APPEND;
 		memcpy(b.ram, "aaaaaaaaaabbbbbbbbbb", 20);
 		memcpy(window.gpa + 50, "cccccccccc", 10);
 		assert_int_equal(transfer(c, FUSE_WRITE, node, fh, 0, &b, &bytes), 0);

@@ -134,7 +134,7 @@ static void test_append_and_truncate(void **state)
 	host_write(c, "f", "0123456789");
 	node = node_of(c, ROOT, "f");
 	out = open_as(c, "f", O_WRONLY | O_APPEND);
-	assert_int_equal(do_write(c, node, out.fh, 2, "ab", 2), 2);
+	assert_int_equal(do_append(c, node, out.fh, 2, "ab", 2), 2);
 	assert_int_equal(host_stat(c, "f").st_size, 12);
 	in.fh = out.fh;
 	assert_int_equal(do_setattr(c, node, &in), 0);
