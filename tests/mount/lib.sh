@@ -7,9 +7,12 @@
 # TEST_SCALE: length in per cent; below 100 (default 33) tests are short.
 
 SCALE=${TEST_SCALE:-33}
+# What the gateway is started by: a command and its arguments.
+LIMIT=()
 failed=0
 backend_pid=
 frontend_pid=
+second_pids=
 
 # short VALUE FULL: the one that this run takes.
 short()
@@ -81,7 +84,7 @@ mount_add()
 backend_start()
 {
 	local cache=auto
-	local -a command=("$GATEWAY" --shared-dir "$SHARE" --socket-path "$RUN/sock" "$@")
+	local -a command=("${LIMIT[@]}" "$GATEWAY" --shared-dir "$SHARE" --socket-path "$RUN/sock" "$@")
 	if [ "$BACKEND" = peer ]; then
 		[[ $* != *"--cache never"* ]] || cache=none
 		command=(/usr/lib/qemu/virtiofsd --socket-path="$RUN/sock" -o source="$SHARE"
@@ -122,11 +125,30 @@ mount_stop()
 	fi
 }
 
+# second_start [OPTION...]: another gateway on the same directory, mounted on $RUN/second.
+second_start()
+{
+	mkdir -p "$RUN/second"
+	"$GATEWAY" --shared-dir "$SHARE" --socket-path "$RUN/sock2" "$@" >"$RUN/backend2.log" 2>&1 &
+	second_pids=$!
+	"$FRONTEND" mount "$RUN/sock2" "$RUN/second" >"$RUN/mounted2" 2>>"$RUN/frontend.log" &
+	second_pids+=" $!"
+	wait_for grep -qs mounted "$RUN/mounted2" || fail "the second one was not mounted"
+}
+
+second_stop()
+{
+	umount "$RUN/second"
+	# shellcheck disable=SC2086
+	wait $second_pids
+	second_pids=
+}
+
 # After anything: no process, no mount, no file is left.
 cleanup()
 {
 	local pid
-	for pid in $frontend_pid $backend_pid; do
+	for pid in $frontend_pid $backend_pid $second_pids; do
 		kill "$pid" 2>/dev/null
 	done
 	wait

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash disable=SC2154,SC2317
 #
-# What people do with files: git, tar, a build, rsync, sqlite3. Each is looked at from the host too.
+# What people do with files: git, tar, a build, rsync. Each is looked at from the host too.
 
 # ---- git ----
 
@@ -147,113 +147,14 @@ rsync_twice()
 test_rsync()
 {
 	"$TOOL" tree-make "$RUN/from" "$(short 500 5000)" 2 || fail "rsync: the tree was not made"
-	mount_start
+	mount_start --posix-acl=auto
 	check "rsync: -aH twice, the second transfers nothing" rsync_twice -aH
 	if : >"$MNT/probe" && setfattr -n user.test -v 1 "$MNT/probe" 2>/dev/null; then
 		setfattr -n user.name -v "a value" "$RUN"/from/* 2>/dev/null
+		setfacl -m u:1234:rw "$RUN"/from/* 2>/dev/null
 		check "rsync: -aHAX twice, the second transfers nothing" rsync_twice -aHAX
 	else
 		skip "rsync -AX: the back-end has no extended attributes"
 	fi
 	mount_stop rsync
-}
-
-# ---- sqlite3 ----
-
-# sql DATABASE STATEMENTS
-sql()
-{
-	sqlite3 -bail -cmd '.timeout 20000' "$1" "$2"
-}
-
-# sqlite_insert DATABASE WRITER N: so many transactions.
-sqlite_insert()
-{
-	local i
-	for ((i = 0; i < $3; i++)); do
-		echo "BEGIN IMMEDIATE;"
-		echo "INSERT INTO t (writer, n, x) VALUES ($2, $i, hex(randomblob(300)));"
-		echo "UPDATE sum SET n = n + $i; COMMIT;"
-	done | sqlite3 -bail -cmd '.timeout 20000' "$1"
-}
-
-# sqlite_writers N DATABASE...: two writers of each path, which is the same database.
-sqlite_writers()
-{
-	local n=$1 writer=0 db pid pids=() count
-	shift
-	sql "$1" 'PRAGMA journal_mode = WAL; CREATE TABLE sum (n); INSERT INTO sum VALUES (0);
-		CREATE TABLE t (writer, n, x, UNIQUE (writer, n));' | grep wal
-	for db in "$@" "$@"; do
-		sqlite_insert "$db" $writer "$n" &
-		pids+=($!)
-		writer=$((writer + 1))
-	done
-	for pid in "${pids[@]}"; do
-		wait "$pid"
-	done
-	for db; do
-		sql "$db" 'PRAGMA integrity_check' | grep -x ok
-		count=$(sql "$db" 'SELECT count(*), (SELECT n FROM sum) FROM t')
-		[ "$count" = "$((writer * n))|$((writer * n * (n - 1) / 2))" ]
-	done
-}
-
-sqlite_host()
-{
-	sql "$SHARE/db" 'PRAGMA integrity_check' | grep -x ok
-}
-
-# A lock taken on the mount keeps the host from taking it.
-locks_reach_the_host()
-{
-	local status=1
-	: >"$MNT/lock"
-	python3 - "$MNT/lock" "$SHARE/lock" <<-'END' && status=0
-		import fcntl, os, sys
-		guest, host = (open(path, "r+") for path in sys.argv[1:])
-		fcntl.lockf(guest, fcntl.LOCK_EX | fcntl.LOCK_NB)
-		pid = os.fork()
-		if pid == 0:
-		    try:
-		        fcntl.lockf(host, fcntl.LOCK_EX | fcntl.LOCK_NB)
-		    except OSError:
-		        os._exit(0)
-		    os._exit(1)
-		sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-	END
-	rm "$MNT/lock"
-	return $status
-}
-
-test_sqlite()
-{
-	local n
-	n=$(short 100 2000)
-	mount_start
-	check "sqlite3: WAL, two writers of $n transactions" sqlite_writers "$n" "$MNT/db"
-	mount_stop sqlite3
-	check "sqlite3: the host finds it whole" sqlite_host
-
-	# Two kernels with caches of their own agree on nothing.
-	mount_start --cache never
-	if locks_reach_the_host; then
-		check "sqlite3: the mount and the host at once" sqlite_two "$n"
-	else
-		skip "sqlite3 on the mount and the host at once: locks do not reach the host"
-	fi
-	mount_stop sqlite3
-}
-
-# WAL needs memory that both map, which two kernels do not have: so with a journal.
-sqlite_two()
-{
-	sql "$MNT/two" 'PRAGMA journal_mode = DELETE; CREATE TABLE sum (n);
-		INSERT INTO sum VALUES (0); CREATE TABLE t (writer, n, x, UNIQUE (writer, n));'
-	sqlite_insert "$MNT/two" 1 "$1" &
-	sqlite_insert "$SHARE/two" 2 "$1"
-	wait $!
-	sql "$MNT/two" 'SELECT count(*), (SELECT n FROM sum) FROM t' |
-		grep -x "$((2 * $1))|$(($1 * ($1 - 1)))"
-	sql "$SHARE/two" 'PRAGMA integrity_check' | grep -x ok
 }
