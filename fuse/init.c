@@ -79,7 +79,8 @@ static bool with_submounts(const struct fs_config *config)
 
 static bool with_idmap(const struct fs_config *config)
 {
-	return !config->ids && !config->owner_xattr;
+	/* Setting an ACL costs the setgid bit unless the caller's group is the file's. */
+	return !config->ids && !config->owner_xattr && config->posix_acl == FS_OFFER_NEVER;
 }
 
 static bool with_posix_locks(const struct fs_config *config)

@@ -3,6 +3,7 @@
 #include "tests/unit/fs_fixture.h"
 
 #include "fuse/init.h"
+#include "fuse/wire.h"
 
 #define OUT_SIZE (sizeof(struct fuse_out_header) + sizeof(struct fuse_init_out))
 
@@ -211,6 +212,19 @@ static void test_offers(void **state)
 	}
 }
 
+/* An ACL that is set may cost the setgid bit, by who sets it: with idmapped mounts none says. */
+static void test_acls_need_callers(void **state)
+{
+	struct fs_config config = {.cache = FS_CACHE_AUTO};
+
+	(void)state;
+	assert_true(fs_init_agree(&config, UINT64_MAX) & FUSE_ALLOW_IDMAP);
+	config.xattr = true;
+	config.posix_acl = FS_OFFER_AUTO;
+	assert_true(fs_init_agree(&config, UINT64_MAX) & FUSE_POSIX_ACL);
+	assert_false(fs_init_agree(&config, UINT64_MAX) & FUSE_ALLOW_IDMAP);
+}
+
 static void test_flags2_need_init_ext(void **state)
 {
 	struct fs_config config = {.cache = FS_CACHE_AUTO};
@@ -255,6 +269,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_values, setup, teardown),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test_setup_teardown(test_offers, setup, teardown),
+		cmocka_unit_test(test_acls_need_callers),
 		cmocka_unit_test(test_flags2_need_init_ext),
 		cmocka_unit_test_setup_teardown(test_other_byte_order, setup, teardown),
 	};
