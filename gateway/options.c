@@ -192,6 +192,7 @@ int gw_options_parse(struct gw_options *options, int argc, char **argv, char *wh
 		.cache = FS_CACHE_AUTO,
 		.request_queues = 1,
 		.features.submounts = true,
+		.features.killpriv_v2 = true,
 		.dax = FS_DAX_INODE,
 		.dax_threshold = 32 * 1024,
 		.dialect = dax_dialect_find("shmem"),

@@ -91,8 +91,8 @@ test_sqlite()
 	mount_stop sqlite3
 }
 
-# sqlite_two N PATH PATH: two writers of one database, by two kernels. WAL needs memory that both map,
-# which these do not have: so with a journal.
+# sqlite_two N PATH PATH: two writers of one database, by two kernels. WAL needs memory that both
+# map, which these do not have: so with a journal.
 sqlite_two()
 {
 	sql "$2" 'PRAGMA journal_mode = DELETE; CREATE TABLE sum (n);

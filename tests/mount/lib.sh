@@ -84,13 +84,13 @@ mount_add()
 backend_start()
 {
 	local cache=auto
-	local -a command=("${LIMIT[@]}" "$GATEWAY" --shared-dir "$SHARE" --socket-path "$RUN/sock" "$@")
+	local -a command=("$GATEWAY" --shared-dir "$SHARE" --socket-path "$RUN/sock" "$@")
 	if [ "$BACKEND" = peer ]; then
 		[[ $* != *"--cache never"* ]] || cache=none
 		command=(/usr/lib/qemu/virtiofsd --socket-path="$RUN/sock" -o source="$SHARE"
 			-o xattr,posix_lock,cache=$cache)
 	fi
-	"${command[@]}" >"$RUN/backend.log" 2>&1 &
+	"${LIMIT[@]}" "${command[@]}" >"$RUN/backend.log" 2>&1 &
 	backend_pid=$!
 }
 

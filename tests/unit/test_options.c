@@ -91,8 +91,9 @@ static void test_pairs(void **state)
 	struct gw_options o;
 
 	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3"), 0);
-	assert_false(o.features.killpriv_v2);
-	assert_int_equal(PARSE(&o, "--shared-dir=/srv", "--fd=3", "--killpriv-v2"), 0);
+	assert_true(o.features.killpriv_v2);
+	assert_int_equal(
+		PARSE(&o, "--shared-dir=/srv", "--fd=3", "--no-killpriv-v2", "--killpriv-v2"), 0);
 	assert_true(o.features.killpriv_v2);
 	assert_int_equal(
 		PARSE(&o, "--shared-dir=/srv", "--fd=3", "--killpriv-v2", "--no-killpriv-v2"), 0);
