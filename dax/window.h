@@ -122,9 +122,10 @@ bool dax_window_ready(struct dax_window *window);
 /*
  * Maps [file_offset, +len) of `fd` (consumed, in any case) at window_offset; access is DAX_READ
  * and/or DAX_WRITE; `key` names the file: mappings with the same key may share one message and one
- * fd. What is mapped there is replaced: a mapping of the same place of the same file is only
- * upgraded. Errors of the gate come by `done` too: -EINVAL (unaligned, empty, wraps, beyond the
- * window, no access), -ENOSPC, -ENOMEM; and -EIO, -ETIMEDOUT, the front-end's errno.
+ * fd. What is mapped there is replaced, by less access too; only in shmem, where a mapping has all
+ * access that its fd allows, is one of the same place of the same file never downgraded. Errors of
+ * the gate come by `done` too: -EINVAL (unaligned, empty, wraps, beyond the window, no access),
+ * -ENOSPC, -ENOMEM; and -EIO, -ETIMEDOUT, the front-end's errno.
  */
 void dax_map(struct dax_window *window, uint64_t key, int fd, const struct dax_entry *entry,
 	struct dax_request *op);

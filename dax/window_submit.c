@@ -142,6 +142,16 @@ static void apply_cut(
 			insert(w, step->map);
 }
 
+/*
+ * What is mapped serves who asks for this access. With less asked for than there is, the guest
+ * means its stores to fault from now on; exact mappings have all that their file allows anyway, and
+ * could give it up only by an unmap that readers would notice.
+ */
+static bool serves(const struct dax_window *w, uint32_t mapped, uint32_t asked)
+{
+	return w->exact ? !(asked & ~mapped) : asked == mapped;
+}
+
 /* The mapping that is all of this already, if there is one. */
 static struct mapping *same(const struct dax_window *w, uint64_t key, const struct dax_entry *entry)
 {
@@ -151,7 +161,7 @@ static struct mapping *same(const struct dax_window *w, uint64_t key, const stru
 	if (i == w->table.n || slot->key != key ||
 		slot->entry.window_offset != entry->window_offset ||
 		slot->entry.len != entry->len || slot->entry.fd_offset != entry->fd_offset ||
-		(entry->access & ~slot->entry.access))
+		!serves(w, slot->entry.access, entry->access))
 		return NULL;
 	return slot->owner;
 }

@@ -144,7 +144,7 @@ static void step_stores(struct ft_run *run, const struct ft_file *file)
 	ft_check(run, unmap(run, file, UNIT, UNIT) == 0, "unmapping");
 }
 
-/* As Linux does: mapped for reading, then the same place again for both. */
+/* As Linux does: mapped for reading, then the same place again for both; and back. */
 static void step_upgrade(struct ft_run *run, const struct ft_file *file)
 {
 	uint8_t page[FT_PAGE];
@@ -159,6 +159,11 @@ static void step_upgrade(struct ft_run *run, const struct ft_file *file)
 	ft_check(run, fw_window_store(run->window, 0, page, FT_PAGE) == 0,
 		"an upgraded mapping takes no store");
 	loads(run, 0, file, 0, UNIT / FT_PAGE, "upgrade");
+	ft_check(run, fu_map(run->client, file->nodeid, 0, UNIT, FT_RO, 0) == 0, "the downgrade");
+	if (!run->options->shmem)
+		ft_check(run, fw_window_store(run->window, 0, page, FT_PAGE) == -EFAULT,
+			"a downgraded mapping takes a store");
+	loads(run, 0, file, 0, UNIT / FT_PAGE, "downgrade");
 	ft_check(run, unmap(run, file, 0, UNIT) == 0, "unmapping");
 	ft_check(run, fw_window_mapped(run->window) == 0, "something stayed mapped");
 }

@@ -236,6 +236,28 @@ static void test_upgrade(void **state)
 	end();
 }
 
+/* Less is asked for than there is: the front-end hears of it, for guests' stores must fault. */
+static void test_downgrade(void **state)
+{
+	static const char *const dialects[] = {"seed", "fs-v2", "fs-count"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(dialects); i++) {
+		begin(dialects[i], 8, false);
+		map(0, 0, 2);
+		settle();
+		map_access(1, 0, 2, DAX_READ, O_RDWR);
+		settle();
+		expect(1, 0);
+		assert_int_equal(front.pages[0].access, DAX_READ);
+		assert_int_equal(front.pages[1].access, DAX_READ);
+		map_access(2, 0, 2, DAX_READ, O_RDWR);
+		expect(2, 0);
+		assert_int_equal(counters().messages[DAX_OP_MAP], 2);
+		front_check(window);
+		end();
+	}
+}
+
 /* A cut: the mapping as a whole, then the pieces; all as the guest sees it one operation. */
 static void test_exact_cut(void **state)
 {
@@ -518,6 +540,7 @@ int main(void)
 		cmocka_unit_test(test_exact_pipeline),
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_upgrade),
+		cmocka_unit_test(test_downgrade),
 		cmocka_unit_test(test_exact_cut),
 		cmocka_unit_test(test_exact_cut_of_refused),
 		cmocka_unit_test(test_refused_alone),
