@@ -36,6 +36,9 @@ struct ft_options {
  */
 int ft_options_parse(struct ft_options *options, int argc, char **argv, char *why, size_t size);
 
+/* As --fault has it. */
+const char *ft_fault_name(enum fw_fault fault);
+
 /* A device under test. */
 struct ft_run {
 	const struct ft_options *options;
@@ -49,6 +52,7 @@ struct ft_run {
 	uint64_t checks, failures, operations;
 	int64_t began, told; /* ms */
 	uint64_t random;     /* the generator's state */
+	char error[256];     /* what ended the run early; empty: nothing */
 	/* What a storm adds to the summary; 0: nothing. */
 	double per_second;
 	double mean_us, p50_us, p99_us;
@@ -64,6 +68,10 @@ void ft_summary(struct ft_run *run, enum ft_exit status);
 /* Counts a check; a failed one is told in words (printf). Returns `good`. */
 bool ft_check(struct ft_run *run, bool good, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Tells what ends the run before it could check anything (printf), also in the summary. */
+void ft_error(struct ft_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The name of what a function of fuse_client.h returned: "ENOSPC", "no reply in time". */
+const char *ft_result(int r);
 /* One line of progress, at most once a second (printf). */
 void ft_progress(struct ft_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Milliseconds since ft_open(). */
@@ -80,10 +88,15 @@ struct ft_file {
 	char name[48];
 };
 
-/* Makes a file in the share's root, filled with its pattern. 0, or as fu_*. */
+/*
+ * Makes a file in the share's root, filled with its pattern. 0, or as fu_*: then it is told, and
+ * nothing is left of the file.
+ */
 int ft_file_make(struct ft_run *run, struct ft_file *file, unsigned int number, uint64_t size);
 /* Releases and unlinks it. */
 void ft_file_drop(struct ft_run *run, struct ft_file *file);
+/* The exit status when a file could not be made. */
+enum ft_exit ft_no_files(const struct ft_run *run);
 /* Waits until nothing is mapped; false when that takes over `ms`. */
 bool ft_wait_unmapped(struct ft_run *run, unsigned int ms);
 

@@ -25,6 +25,7 @@ struct eight {
 	struct ft_file file;
 	struct fu_request *requests[N];
 	int results[N];
+	int first[N]; /* before anything was tried again */
 	int64_t sent;
 };
 
@@ -42,6 +43,7 @@ static void wait_eight(struct ft_run *run, struct eight *eight)
 		eight->results[i] = eight->requests[i] ? fu_wait(run->client, eight->requests[i],
 								 WAIT_MS, NULL, 0, NULL)
 						       : FU_NO_ROOM;
+	memcpy(eight->first, eight->results, sizeof(eight->first));
 }
 
 /* A mapping that succeeded shows the file, one that failed shows nothing. */
@@ -83,7 +85,8 @@ static void goes_on(struct ft_run *run, const struct eight *eight)
 static void all_succeed(struct ft_run *run, const struct eight *eight)
 {
 	for (unsigned int i = 0; i < N; i++)
-		ft_check(run, eight->results[i] == 0, "mapping %u: %d", i + 1, eight->results[i]);
+		ft_check(run, eight->results[i] == 0, "mapping %u: %s", i + 1,
+			ft_result(eight->results[i]));
 	look(run, eight);
 }
 
@@ -92,8 +95,8 @@ static void refuse(struct ft_run *run, struct eight *eight)
 	send_eight(run, eight);
 	wait_eight(run, eight);
 	for (unsigned int i = 0; i < N; i++)
-		ft_check(run, eight->results[i] == (i == HURT ? -ENOSPC : 0), "mapping %u: %d",
-			i + 1, eight->results[i]);
+		ft_check(run, eight->results[i] == (i == HURT ? -ENOSPC : 0), "mapping %u: %s",
+			i + 1, ft_result(eight->results[i]));
 	look(run, eight);
 	/* It was refused for good; now it is not. */
 	fw_channel_fault(run->channel, FW_FAULT_NONE, 0, 0);
@@ -119,16 +122,16 @@ static void main_connection_lives(struct ft_run *run)
 
 	pthread_mutex_lock(&run->lock);
 	slot = vu_frontend_add_memory(run->fe, SPARE_GPA, 1u << 20);
-	ft_check(run, slot >= 0, "memory could not be added meanwhile: %d", slot);
+	ft_check(run, slot >= 0, "memory could not be added meanwhile: %s", ft_result(slot));
 	r = slot < 0 ? slot : vu_frontend_remove_memory(run->fe, slot);
-	ft_check(run, r == 0, "memory could not be removed meanwhile: %d", r);
+	ft_check(run, r == 0, "memory could not be removed meanwhile: %s", ft_result(r));
 	r = vu_frontend_ring_stop(run->fe, FU_QUEUE, &base);
-	ft_check(run, r == 0, "GET_VRING_BASE meanwhile: %d", r);
+	ft_check(run, r == 0, "GET_VRING_BASE meanwhile: %s", ft_result(r));
 	ft_check(run, vu_now_ms() - began < AT_ONCE, "the main connection took %lld ms",
 		(long long)(vu_now_ms() - began));
 	if (r == 0)
 		r = vu_frontend_ring_resume(run->fe, FU_QUEUE, base);
-	ft_check(run, r == 0, "the ring did not start again: %d", r);
+	ft_check(run, r == 0, "the ring did not start again: %s", ft_result(r));
 	pthread_mutex_unlock(&run->lock);
 }
 
@@ -154,7 +157,7 @@ static void late_region(struct ft_run *run, struct eight *eight)
 		"a mapping was there before its memory region");
 	eight->requests[HURT] = NULL;
 	wait_eight(run, eight);
-	eight->results[HURT] = r;
+	eight->results[HURT] = eight->first[HURT] = r;
 	all_succeed(run, eight);
 }
 
@@ -170,14 +173,31 @@ static void channel_lost(struct ft_run *run, struct eight *eight)
 	ft_check(run, vu_now_ms() - eight->sent < limit, "it took %lld ms",
 		(long long)(vu_now_ms() - eight->sent));
 	ft_check(run, eight->results[HURT] < 0 && eight->results[HURT] > FU_TIMEOUT,
-		"mapping %u: %d", HURT + 1, eight->results[HURT]);
+		"mapping %u: %s", HURT + 1, ft_result(eight->results[HURT]));
 	for (unsigned int i = 0; i < N; i++)
-		ft_check(run, eight->results[i] > FU_TIMEOUT, "mapping %u: %d", i + 1,
-			eight->results[i]);
+		ft_check(run, eight->results[i] > FU_TIMEOUT, "mapping %u: %s", i + 1,
+			ft_result(eight->results[i]));
 	if (run->options->fault != FW_FAULT_DROP)
 		ft_check(run,
 			fu_map(run->client, eight->file.nodeid, 0, PLACE, FT_RO, N * PLACE) < 0,
 			"a mapping was made without a channel");
+}
+
+/* One line: which of the eight were made, and what was served all the same. */
+static void tell(const struct ft_run *run, const struct eight *eight, bool served)
+{
+	unsigned int made = N;
+
+	fprintf(stderr, "%s:", ft_fault_name(run->options->fault));
+	for (unsigned int i = 0; i < N; i++) {
+		if (eight->first[i] == 0)
+			continue;
+		fprintf(stderr, "%s %u (%s)", made == N ? " failed: mapping" : ",", i + 1,
+			ft_result(eight->first[i]));
+		made--;
+	}
+	fprintf(stderr, "%s made: %u of %u mappings; GETATTR, READ and WRITE after it %s\n",
+		made < N ? ";" : "", made, N, served ? "were not hurt" : "were HURT");
 }
 
 enum ft_exit ft_fault(struct ft_run *run)
@@ -191,13 +211,16 @@ enum ft_exit ft_fault(struct ft_run *run)
 		[FW_FAULT_DIE] = channel_lost,
 	};
 	struct eight eight = {0};
+	uint64_t failures;
 
 	if (ft_file_make(run, &eight.file, 1, N * PLACE) < 0)
-		return FT_EXIT_FAILED;
+		return ft_no_files(run);
 	fw_channel_fault(run->channel, run->options->fault, HURT * PLACE, LATE_MS);
 	scenarios[run->options->fault](run, &eight);
 	ft_check(run, fw_channel_stats(run->channel)->faults > 0, "the fault was never committed");
+	failures = run->failures;
 	goes_on(run, &eight);
+	tell(run, &eight, run->failures == failures);
 	ft_file_drop(run, &eight.file);
 	ft_check(run, fu_destroy(run->client) == 0, "DESTROY after the fault");
 	return run->failures ? FT_EXIT_FAILED : FT_EXIT_OK;

@@ -38,7 +38,7 @@ static void op_map(struct ft_run *run, struct model *model)
 	int r = fu_map(run->client, model->files[file].nodeid, from * FT_PAGE, n * FT_PAGE,
 		write ? FT_RW : FT_RO, to * FT_PAGE);
 
-	if (!ft_check(run, r == 0, "random map: %d", r))
+	if (!ft_check(run, r == 0, "random map: %s", ft_result(r)))
 		return;
 	for (uint64_t i = 0; i < n; i++)
 		model->window[to + i] =
@@ -59,7 +59,7 @@ static void op_unmap(struct ft_run *run, struct model *model)
 		memset(&model->window[at], 0, pages * sizeof(model->window[0]));
 	}
 	r = fu_unmap(run->client, model->files[0].nodeid, ones, n);
-	ft_check(run, r == 0, "random unmap: %d", r);
+	ft_check(run, r == 0, "random unmap: %s", ft_result(r));
 }
 
 /* A load or a store of some bytes within one page of the window. */
@@ -79,13 +79,13 @@ static void op_touch(struct ft_run *run, struct model *model)
 		/* In shmem what is asked for reading may be mapped for both. */
 		if (!place->file || place->write || !run->options->shmem)
 			ft_check(run, r == (place->file && place->write ? 0 : -EFAULT),
-				"random store: %d", r);
+				"random store: %s", ft_result(r));
 		if (r == 0 && wanted)
 			memcpy(wanted, bytes, len);
 		return;
 	}
 	r = fw_window_load(run->window, offset, bytes, len);
-	ft_check(run, r == (wanted ? 0 : -EFAULT), "random load: %d", r);
+	ft_check(run, r == (wanted ? 0 : -EFAULT), "random load: %s", ft_result(r));
 	if (r == 0 && wanted)
 		ft_check(run, !memcmp(bytes, wanted, len), "random load: wrong bytes at 0x%llx",
 			(unsigned long long)offset);
@@ -124,8 +124,8 @@ static void compare(struct ft_run *run, const struct model *model)
 		const uint8_t *wanted;
 
 		mapped += place->file ? FT_PAGE : 0;
-		ft_check(run, r == (place->file ? 0 : -EFAULT), "window page %llu: %d",
-			(unsigned long long)i, r);
+		ft_check(run, r == (place->file ? 0 : -EFAULT), "window page %llu: %s",
+			(unsigned long long)i, ft_result(r));
 		if (r < 0 || !place->file)
 			continue;
 		wanted = model->bytes[place->file - 1] + place->page * (size_t)FT_PAGE;
@@ -182,7 +182,8 @@ void ft_random_ops(struct ft_run *run)
 	if (r == 0) {
 		compare(run, model);
 		r = fu_unmap(run->client, model->files[0].nodeid, &all, 1);
-		ft_check(run, r == 0 && fw_window_mapped(run->window) == 0, "unmapping all: %d", r);
+		ft_check(run, r == 0 && fw_window_mapped(run->window) == 0, "unmapping all: %s",
+			ft_result(r));
 	}
 	for (unsigned int i = 0; model && i < FILES; i++)
 		ft_file_drop(run, &model->files[i]);

@@ -158,5 +158,7 @@ enum ft_exit ft_storm(struct ft_run *run)
 	if (storm)
 		free(storm->samples);
 	free(storm);
+	if (r < 0 && !run->failures)
+		return ft_no_files(run);
 	return run->failures ? FT_EXIT_FAILED : FT_EXIT_OK;
 }

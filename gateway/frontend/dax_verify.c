@@ -6,7 +6,6 @@
  * step stores it writes back, so that the next may rely on the patterns.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "gateway/frontend/dax.h"
@@ -64,7 +63,7 @@ static void step_together(struct ft_run *run, const struct ft_file *file, unsign
 		int r = requests[i] ? fu_wait(run->client, requests[i], WAIT_MS, NULL, 0, NULL)
 				    : FU_NO_ROOM;
 
-		if (ft_check(run, r == 0, "mapping %u of %u: %d", i + 1, n, r))
+		if (ft_check(run, r == 0, "mapping %u of %u: %s", i + 1, n, ft_result(r)))
 			loads(run, (n - 1 - i) * UNIT, file, i * UNIT / FT_PAGE, UNIT / FT_PAGE,
 				"together");
 	}
@@ -114,10 +113,10 @@ static void step_many_unmaps(struct ft_run *run, const struct ft_file *file)
 		if (r == 0)
 			r = fu_map(run->client, file->nodeid, from, FT_PAGE, FT_RO, at);
 	}
-	ft_check(run, r == 0, "256 mappings: %d", r);
+	ft_check(run, r == 0, "256 mappings: %s", ft_result(r));
 	before = stats->messages[DAX_OP_UNMAP];
 	r = fu_unmap(run->client, file->nodeid, ones, ARRAY_SIZE(ones));
-	ft_check(run, r == 0, "256 unmappings: %d", r);
+	ft_check(run, r == 0, "256 unmappings: %s", ft_result(r));
 	before = stats->messages[DAX_OP_UNMAP] - before;
 	ft_check(run, before == (run->options->shmem ? 256u : 32u),
 		"256 unmappings took %llu messages", (unsigned long long)before);
@@ -198,12 +197,13 @@ static void step_tail(struct ft_run *run)
 	if (ft_file_make(run, &file, 9, size) < 0)
 		return;
 	r = fu_map(run->client, file.nodeid, 0, UNIT, FT_RW, 0);
-	if (ft_check(run, r == 0, "mapping past an odd end: %d", r)) {
+	if (ft_check(run, r == 0, "mapping past an odd end: %s", ft_result(r))) {
 		ft_pattern(run, 9, 12, wanted);
 		memset(wanted + 1234, 0, FT_PAGE - 1234);
 		loads(run, 0, &file, 0, 12, "odd tail");
 		r = fw_window_load(run->window, 12 * (uint64_t)FT_PAGE, page, FT_PAGE);
-		ft_check(run, r == 0 && !memcmp(page, wanted, FT_PAGE), "the odd tail: %d", r);
+		ft_check(run, r == 0 && !memcmp(page, wanted, FT_PAGE), "the odd tail: %s",
+			ft_result(r));
 		ft_check(run, !fw_window_store(run->window, size - 1, "\x42", 1), "a last byte");
 		ft_check(run,
 			fu_read(run->client, file.nodeid, file.fh, size - 1, page, FT_PAGE) == 1 &&
@@ -224,7 +224,8 @@ static void step_inside(struct ft_run *run, const struct ft_file *a, const struc
 
 	ft_check(run, fu_map(run->client, a->nodeid, 0, UNIT, FT_RW, 0) == 0, "a mapping");
 	r = fu_io_at(run->client, true, b->nodeid, b->fh, 0, gpa + FT_PAGE, FT_PAGE);
-	ft_check(run, r == (can ? (int)FT_PAGE : -EFAULT), "WRITE out of the window: %d", r);
+	ft_check(run, r == (can ? (int)FT_PAGE : -EFAULT), "WRITE out of the window: %s",
+		ft_result(r));
 	if (can) {
 		ft_pattern(run, a->number, 1, wanted);
 		r = fu_read(run->client, b->nodeid, b->fh, 0, page, FT_PAGE);
@@ -232,7 +233,8 @@ static void step_inside(struct ft_run *run, const struct ft_file *a, const struc
 			"WRITE out of the window wrote other bytes");
 	}
 	r = fu_io_at(run->client, false, b->nodeid, b->fh, FT_PAGE, gpa + 2 * FT_PAGE, FT_PAGE);
-	ft_check(run, r == (can ? (int)FT_PAGE : -EFAULT), "READ into the window: %d", r);
+	ft_check(run, r == (can ? (int)FT_PAGE : -EFAULT), "READ into the window: %s",
+		ft_result(r));
 	if (can)
 		loads(run, 2 * FT_PAGE, b, 1, 1, "READ into the window");
 	ft_check(run, fu_io_at(run->client, false, b->nodeid, b->fh, 0, gpa + 64 * FT_PAGE, 64) < 0,
@@ -266,14 +268,14 @@ static void step_bad(struct ft_run *run, const struct ft_file *file)
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		r = fu_map(run->client, file->nodeid, bad[i].foffset, bad[i].len, bad[i].flags,
 			bad[i].moffset);
-		ft_check(run, r < 0 && r > FU_TIMEOUT, "bad mapping %u: %d", i, r);
+		ft_check(run, r < 0 && r > FU_TIMEOUT, "bad mapping %u: %s", i, ft_result(r));
 	}
 	r = fu_map(run->client, file->nodeid, 0, FT_PAGE, FT_RO, fw_window_size(run->window));
-	ft_check(run, r < 0 && r > FU_TIMEOUT, "a mapping beyond the window: %d", r);
+	ft_check(run, r < 0 && r > FU_TIMEOUT, "a mapping beyond the window: %s", ft_result(r));
 	r = fu_map(run->client, FUSE_ROOT_ID, 0, FT_PAGE, FT_RO, UNIT);
-	ft_check(run, r < 0 && r > FU_TIMEOUT, "a mapping of a directory: %d", r);
+	ft_check(run, r < 0 && r > FU_TIMEOUT, "a mapping of a directory: %s", ft_result(r));
 	r = unmap(run, file, fw_window_size(run->window), FT_PAGE);
-	ft_check(run, r < 0 && r > FU_TIMEOUT, "unmapping beyond the window: %d", r);
+	ft_check(run, r < 0 && r > FU_TIMEOUT, "unmapping beyond the window: %s", ft_result(r));
 	loads(run, 0, file, 0, UNIT / FT_PAGE, "after bad requests");
 	ft_check(run, fw_window_mapped(run->window) == UNIT, "bad requests changed the window");
 	ft_check(run, unmap(run, file, 0, UNIT) == 0, "unmapping");
@@ -310,14 +312,18 @@ enum ft_exit ft_verify(struct ft_run *run)
 	int r;
 
 	if (ft_file_make(run, &a, 1, UNITS * UNIT) < 0 ||
-		ft_file_make(run, &b, 2, UNITS * UNIT) < 0)
-		return FT_EXIT_FAILED;
+		ft_file_make(run, &b, 2, UNITS * UNIT) < 0) {
+		ft_file_drop(run, &a);
+		return ft_no_files(run);
+	}
 	r = fu_map(run->client, a.nodeid, 0, UNIT, FT_RO, 0);
 	if (r == -ENOSYS || r == -EOPNOTSUPP || r <= FU_TIMEOUT) {
-		fprintf(stderr, "the back-end maps nothing (%d)\n", r);
+		ft_error(run, "the back-end maps nothing: %s", ft_result(r));
+		ft_file_drop(run, &a);
+		ft_file_drop(run, &b);
 		return FT_EXIT_PROTOCOL;
 	}
-	if (ft_check(run, r == 0, "the first mapping: %d", r)) {
+	if (ft_check(run, r == 0, "the first mapping: %s", ft_result(r))) {
 		ft_check(run, unmap(run, &a, 0, UNIT) == 0, "the first unmapping");
 		steps(run, &a, &b);
 		ft_random_ops(run);

@@ -86,6 +86,11 @@ int main(int argc, char **argv)
 		puts("virtiofs-frontend " GW_VERSION);
 		return FT_EXIT_OK;
 	}
-	fputs("virtiofs-frontend: the command is missing: dax or mount (see --help)\n", stderr);
+	if (argc > 1)
+		fprintf(stderr, "virtiofs-frontend: '%s' is unknown: dax or mount (see --help)\n",
+			argv[1]);
+	else
+		fputs("virtiofs-frontend: the command is missing: dax or mount (see --help)\n",
+			stderr);
 	return FT_EXIT_USAGE;
 }

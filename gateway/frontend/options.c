@@ -50,6 +50,36 @@ static const char *const faults[FW_FAULTS] = {
 	[FW_FAULT_DIE] = "die",
 };
 
+/* What a value may be, where it is refused. */
+static const struct {
+	int opt;
+	const char *rule;
+} rules[] = {
+	{OPT_CONNECT, "one socket, once"},
+	{OPT_LISTEN, "one socket, once"},
+	{OPT_DIALECT, "seed, fs-v2, fs-count or shmem"},
+	{OPT_WINDOW, "a multiple of 4096 from 4M to 1024G"},
+	{OPT_SECONDS, "a number from 1 to 86400"},
+	{OPT_COUNT, "a number from 1 on"},
+	{OPT_SEED, "a number"},
+	{OPT_DEPTH, "a number from 1 to 64"},
+	{OPT_FAULT, "refuse, delay, ack-late-region, drop, short or die"},
+};
+static_assert(FU_DEPTH_MAX == 64, "the rule says so");
+
+static const char *rule_of(int opt)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+		if (rules[i].opt == opt)
+			return rules[i].rule;
+	return "nothing";
+}
+
+const char *ft_fault_name(enum fw_fault fault)
+{
+	return faults[fault];
+}
+
 /* A number with k, M, G; false when it is none, or out of [min, max]. */
 static bool number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
 {
@@ -105,7 +135,7 @@ static bool take_option(struct ft_options *o, int opt, const char *value)
 		o->seconds = (unsigned int)n;
 		break;
 	case OPT_COUNT:
-		good = number(value, 0, UINT64_MAX, &o->count);
+		good = number(value, 1, UINT64_MAX, &o->count);
 		break;
 	case OPT_SEED:
 		good = number(value, 0, UINT64_MAX, &o->seed);
@@ -130,7 +160,21 @@ static bool take_option(struct ft_options *o, int opt, const char *value)
 	return good;
 }
 
-static const char *complete(struct ft_options *o, int argc, char **argv)
+/* What only shows when all options are known. */
+static const char *disagree(struct ft_options *o)
+{
+	o->shmem = dax_dialect_batch(o->dialect) == 1;
+	if (o->verb == FT_FAULT && o->fault == FW_FAULT_NONE)
+		return "fault needs --fault refuse|delay|ack-late-region|drop|short|die";
+	if (o->verb != FT_FAULT && o->fault != FW_FAULT_NONE)
+		return "--fault is for `fault`, not for verify or storm";
+	if (o->fault == FW_FAULT_ACK_LATE_REGION && !o->shmem)
+		return "only the dialect shmem has memory regions that can be late";
+	return NULL;
+}
+
+static const char *complete(
+	struct ft_options *o, int argc, char **argv, char *unknown, size_t size)
 {
 	const char *verb = optind < argc ? argv[optind++] : "";
 	bool known = false;
@@ -141,6 +185,10 @@ static const char *complete(struct ft_options *o, int argc, char **argv)
 			known = true;
 		}
 	}
+	if (!known && *verb) {
+		snprintf(unknown, size, "'%s' is unknown: verify, storm or fault", verb);
+		return unknown;
+	}
 	if (!known)
 		return "what to do is missing: verify, storm or fault";
 	if (!o->socket && optind < argc)
@@ -149,12 +197,7 @@ static const char *complete(struct ft_options *o, int argc, char **argv)
 		return "the socket is missing: SOCKET, --connect SOCKET or --listen SOCKET";
 	if (optind < argc)
 		return "there is one argument too many";
-	if (o->verb == FT_FAULT && o->fault == FW_FAULT_NONE)
-		return "fault needs --fault refuse|delay|ack-late-region|drop|short|die";
-	o->shmem = dax_dialect_batch(o->dialect) == 1;
-	if (o->fault == FW_FAULT_ACK_LATE_REGION && !o->shmem)
-		return "only the dialect shmem has memory regions that can be late";
-	return NULL;
+	return disagree(o);
 }
 
 int ft_options_parse(struct ft_options *options, int argc, char **argv, char *why, size_t size)
@@ -178,15 +221,15 @@ int ft_options_parse(struct ft_options *options, int argc, char **argv, char *wh
 				snprintf(why, size, "%s: unknown, or its value is missing",
 					argv[optind - 1]);
 			else
-				snprintf(why, size, "--%s %s: not possible", longs[index].name,
-					optarg ? optarg : "");
+				snprintf(why, size, "--%s takes %s, not '%s'", longs[index].name,
+					rule_of(opt), optarg ? optarg : "");
 			return -EINVAL;
 		}
 		if (options->verb == FT_HELP)
 			return 0;
 	}
-	wrong = complete(options, argc, argv);
-	if (wrong)
+	wrong = complete(options, argc, argv, why, size);
+	if (wrong && wrong != why)
 		snprintf(why, size, "%s", wrong);
 	return wrong ? -EINVAL : 0;
 }

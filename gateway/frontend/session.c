@@ -62,8 +62,16 @@ static int connect_device(struct ft_run *run)
 {
 	const struct ft_options *o = run->options;
 
-	return o->listen ? vu_frontend_accept(o->socket, CONNECT_MS, &run->fe)
-			 : vu_frontend_connect(o->socket, CONNECT_MS, &run->fe);
+	int r;
+
+	if (o->listen || access(o->socket, F_OK) < 0)
+		fprintf(stderr, "%s: waits %d seconds for a back-end\n", o->socket,
+			CONNECT_MS / 1000);
+	r = o->listen ? vu_frontend_accept(o->socket, CONNECT_MS, &run->fe)
+		      : vu_frontend_connect(o->socket, CONNECT_MS, &run->fe);
+	if (r < 0)
+		ft_error(run, "%s: no back-end is there: %s", o->socket, strerror(-r));
+	return r;
 }
 
 static int negotiate(struct ft_run *run)
@@ -85,8 +93,11 @@ static int negotiate(struct ft_run *run)
 	if (r < 0)
 		return r;
 	if (needed & ~vu_frontend_protocol_features(run->fe)) {
-		fprintf(stderr, "the back-end does not offer DAX in this dialect (bits 0x%llx)\n",
-			(unsigned long long)(needed & ~vu_frontend_protocol_features(run->fe)));
+		ft_error(run,
+			"the back-end offers no window for dialect %s: start it with --dax-window, "
+			"or try --dialect %s",
+			dax_dialect_name(run->options->dialect),
+			run->options->shmem ? "fs-v2, fs-count or seed" : "shmem");
 		return -EOPNOTSUPP;
 	}
 	run->regions = run->options->shmem && (vu_frontend_protocol_features(run->fe) &
@@ -115,7 +126,7 @@ static int window_size(struct ft_run *run, uint64_t *window)
 		return -EPROTO;
 	*window = config.sizes[0];
 	if (!*window || *window % FT_PAGE) {
-		fprintf(stderr, "the back-end declares a window of %llu bytes\n",
+		ft_error(run, "the back-end declares a window of %llu bytes",
 			(unsigned long long)*window);
 		return -EOPNOTSUPP;
 	}
@@ -158,8 +169,8 @@ enum ft_exit ft_open(struct ft_run *run, const struct ft_options *options)
 		r = fu_init(run->client, &run->init);
 	if (r == 0)
 		return FT_EXIT_OK;
-	fprintf(stderr, "the device was not opened: %s\n",
-		r <= FU_TIMEOUT ? "no proper reply to INIT" : strerror(-r));
+	if (!run->error[0])
+		ft_error(run, "the device was not opened: %s", ft_result(r));
 	return FT_EXIT_PROTOCOL;
 }
 
@@ -189,6 +200,34 @@ bool ft_check(struct ft_run *run, bool good, const char *format, ...)
 		va_end(args);
 	}
 	return false;
+}
+
+void ft_error(struct ft_run *run, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(run->error, sizeof(run->error), format, args);
+	va_end(args);
+	fprintf(stderr, "%s\n", run->error);
+}
+
+const char *ft_result(int r)
+{
+	static const char *const ours[] = {
+		[FU_TIMEOUT - FU_TIMEOUT] = "no reply in time",
+		[FU_TIMEOUT - FU_BROKEN] = "the back-end gave the queue up",
+		[FU_TIMEOUT - FU_BAD_REPLY] = "a reply that no device may give",
+		[FU_TIMEOUT - FU_NO_ROOM] = "no room for the request",
+	};
+	const char *name;
+
+	if (r <= FU_TIMEOUT && r >= FU_NO_ROOM)
+		return ours[FU_TIMEOUT - r];
+	if (r >= 0)
+		return r ? "another count of bytes" : "success";
+	name = strerrorname_np(-r);
+	return name ? name : "an error that has no name";
 }
 
 int64_t ft_elapsed(const struct ft_run *run)
@@ -259,12 +298,38 @@ static void print_json(const struct ft_run *run, const struct fw_stats *stats, e
 	printf("}\n");
 }
 
+/* A string of JSON; paths may hold any byte. */
+static void print_string(const char *text)
+{
+	putchar('"');
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			printf("\\%c", *text);
+		else if ((unsigned char)*text < 0x20)
+			printf("\\u%04x", (unsigned int)*text);
+		else
+			putchar(*text);
+	}
+	putchar('"');
+}
+
+/* What there is to say when nothing was checked. */
+static void print_error(const struct ft_run *run, enum ft_exit status)
+{
+	printf("{\"status\":%d,\"error\":", (int)status);
+	print_string(run->error);
+	printf("}\n");
+}
+
 void ft_summary(struct ft_run *run, enum ft_exit status)
 {
 	const struct fw_stats *s = run->channel ? fw_channel_stats(run->channel) : NULL;
 
-	if (!s)
+	if (run->error[0] || !s) {
+		if (run->options->json)
+			print_error(run, status);
 		return;
+	}
 	fprintf(stderr,
 		"%s: %llu checks, %llu failed; %llu maps in %llu messages, %llu unmaps in %llu, "
 		"%llu syncs, %llu i/o; %llu regions; seed %llu\n",
@@ -333,8 +398,19 @@ int ft_file_make(struct ft_run *run, struct ft_file *file, unsigned int number, 
 		r = fu_lookup(run->client, FUSE_ROOT_ID, file->name, &file->nodeid, &attr_flags);
 	if (r >= 0 && size >= 32768 && (run->init.flags2 & (uint32_t)(FUSE_HAS_INODE_DAX >> 32)))
 		ft_check(run, attr_flags & FUSE_ATTR_DAX, "%s is not announced as DAX", file->name);
-	ft_check(run, r >= 0, "%s: cannot be made (%d)", file->name, r);
-	return r < 0 ? r : 0;
+	if (r >= 0)
+		return 0;
+	if (r == -EROFS)
+		ft_error(run, "the share is read-only: files to map are made in it");
+	else
+		ft_check(run, false, "%s: cannot be made: %s", file->name, ft_result(r));
+	ft_file_drop(run, file);
+	return r;
+}
+
+enum ft_exit ft_no_files(const struct ft_run *run)
+{
+	return run->error[0] ? FT_EXIT_PROTOCOL : FT_EXIT_FAILED;
 }
 
 void ft_file_drop(struct ft_run *run, struct ft_file *file)
@@ -343,6 +419,7 @@ void ft_file_drop(struct ft_run *run, struct ft_file *file)
 		return;
 	(void)fu_release(run->client, file->nodeid, file->fh);
 	(void)fu_unlink(run->client, FUSE_ROOT_ID, file->name);
+	file->nodeid = 0;
 }
 
 bool ft_wait_unmapped(struct ft_run *run, unsigned int ms)

@@ -3,6 +3,7 @@
  * virtiofs-frontend's window tester against the gateway: every dialect, both socket directions,
  * every fault, and what it says when there is no window.
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,13 @@ static struct it_options connecting = {
 	.no_client = true,
 	.bad_exit_fine = true,
 };
+static const char *const never_extra[] = {
+	"--dax-window", WINDOW, "--dax-dialect", "shmem", "--dax", "never", NULL};
+static struct it_options never = {
+	.be = {.extra = never_extra, .tag = "tool"}, .no_client = true};
+static const char *const read_only_extra[] = {
+	"--dax-window", WINDOW, "--dax-dialect", "fs-v2", "--readonly", NULL};
+static struct it_options read_only = {.be = {.extra = read_only_extra}, .no_client = true};
 static struct it_options none = {.no_client = true};
 
 /* The exit status of `virtiofs-frontend dax VERB ...`. */
@@ -145,7 +153,55 @@ static void a_dead_channel_costs_the_window(void **state)
 
 static void no_window_is_said(void **state)
 {
-	assert_int_equal(tool(*state, "verify", "shmem", "--count", "0"), 3);
+	assert_int_equal(tool(*state, "verify", "shmem", "--count", "1"), 3);
+}
+
+/* Nothing stays behind in the share, whatever the tester found. */
+static void assert_empty(const struct it *it)
+{
+	DIR *dir = opendir(it_path(it, ""));
+	const struct dirent *entry;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			fail_msg("%s was left in the share", entry->d_name);
+	closedir(dir);
+}
+
+static void nothing_is_left_where_nothing_is_mapped(void **state)
+{
+	assert_int_equal(tool(*state, "verify", "shmem", "--count", "1"), 3);
+	assert_empty(*state);
+}
+
+static void nothing_is_left_by_another_dialect(void **state)
+{
+	assert_int_equal(tool(*state, "verify", "fs-count", "--count", "1"), 1);
+	assert_empty(*state);
+}
+
+/* Who reads only the summary learns why there is nothing in it. */
+static void json_says_why_nothing_was_checked(void **state)
+{
+	const struct it *it = *state;
+	char line[512], command[512];
+	FILE *out;
+
+	snprintf(command, sizeof(command), "\"$FRONTEND\" dax verify %s %s --json",
+		it->be.listens ? "--connect" : "--listen", it->be.sock);
+	out = popen(command, "r");
+	assert_non_null(out);
+	assert_non_null(fgets(line, sizeof(line), out));
+	assert_int_equal(WEXITSTATUS(pclose(out)), 3);
+	assert_non_null(strstr(line, "{\"status\":3,\"error\":\"the back-end offers no window"));
+	assert_string_equal(strrchr(line, '"'), "\"}\n");
+}
+
+static void a_read_only_share_is_said(void **state)
+{
+	assert_int_equal(tool(*state, "verify", "fs-v2", "--count", "1"), 3);
+	assert_empty(*state);
 }
 
 static void usage_is_said(void **state)
@@ -155,6 +211,8 @@ static void usage_is_said(void **state)
 	assert_int_equal(tool(*state, "fault", "fs-v2", "--count", "1"), 2);
 	assert_int_equal(tool(*state, "dance", "fs-v2", "--count", "1"), 2);
 	assert_int_equal(tool(*state, "verify", "fs-v3", "--count", "1"), 2);
+	assert_int_equal(tool(*state, "verify", "fs-v2", "--count", "0"), 2);
+	assert_int_equal(tool(*state, "verify", "fs-v2", "--fault", "drop"), 2);
 	assert_int_equal(tool(*state, "storm", "fs-v2", "--depth", "65"), 2);
 	assert_int_equal(tool(*state, "storm", "fs-v2", "--seconds", "-1"), 2);
 }
@@ -174,6 +232,10 @@ static const struct it_difference differences[] = {
 	{"no_answer_costs_the_request", "it has no window"},
 	{"a_short_answer_costs_the_window", "it has no window"},
 	{"a_dead_channel_costs_the_window", "it has no window"},
+	{"nothing_is_left_where_nothing_is_mapped", "it has no window"},
+	{"nothing_is_left_by_another_dialect", "it has no window"},
+	{"json_says_why_nothing_was_checked", "the tool's words, not the back-end's"},
+	{"a_read_only_share_is_said", "it has no window"},
 	{"no_window_is_said", "the tool's words, not the back-end's"},
 	{"usage_is_said", "the tool's words, not the back-end's"},
 };
@@ -194,6 +256,10 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(a_short_answer_costs_the_window, shmem),
 	IT_TEST_WITH(a_dead_channel_costs_the_window, shmem),
 	IT_TEST_WITH(no_window_is_said, none),
+	IT_TEST_WITH(nothing_is_left_where_nothing_is_mapped, never),
+	IT_TEST_WITH(nothing_is_left_by_another_dialect, fs_v2),
+	IT_TEST_WITH(json_says_why_nothing_was_checked, none),
+	IT_TEST_WITH(a_read_only_share_is_said, read_only),
 	IT_TEST_WITH(usage_is_said, none),
 };
 
