@@ -112,8 +112,11 @@ static void sanitizer_environment(const struct args *args)
 {
 	bool chroot = true;
 
-	for (size_t i = 0; i < args->n; i++)
-		chroot = chroot && strcmp(args->argv[i], "--sandbox=none");
+	/* The last one counts; LeakSanitizer needs a /proc that the process can see. */
+	for (size_t i = 0; i < args->n; i++) {
+		if (strstr(args->argv[i], "sandbox"))
+			chroot = strcmp(args->argv[i], "--sandbox=none") != 0;
+	}
 	setenv("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1", 1);
 	setenv("TSAN_OPTIONS", "halt_on_error=1:exitcode=66", 1);
 	setenv("ASAN_OPTIONS", chroot ? "detect_leaks=0" : "detect_leaks=1", 1);
