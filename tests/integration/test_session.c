@@ -45,7 +45,7 @@ static void init_flags_of_the_gateway(void **state)
 					    FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS |
 					    FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO |
 					    FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_INIT_EXT |
-					    FUSE_SUBMOUNTS);
+					    FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2);
 	assert_int_equal(out.flags2, 0);
 }
 

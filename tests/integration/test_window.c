@@ -261,15 +261,21 @@ static void test_shmem_in_flight(void **state)
 }
 
 /* Entry `bad` of a file's eight is refused, in whatever message it comes. */
+static void answer_but(struct window *w, const struct message *m, uint64_t bad, uint64_t value)
+{
+	bool hit = false;
+
+	for (size_t i = 0; i < m->n; i++)
+		hit |= m->entries[i].window_offset == bad;
+	answer(w, m, hit ? value : 0);
+}
+
 static void refuse_one(struct window *w, uint64_t bad, uint64_t value)
 {
 	while (has_message(w, 300)) {
 		struct message m = receive(w);
-		bool hit = false;
 
-		for (size_t i = 0; i < m.n; i++)
-			hit |= m.entries[i].window_offset == bad;
-		answer(w, &m, hit ? value : 0);
+		answer_but(w, &m, bad, value);
 	}
 }
 
@@ -283,7 +289,8 @@ static void test_one_refused(void **state)
 		reqs[i] = send_map(&w, i * RANGE, RANGE);
 	first = receive(&w);
 	usleep(300000);
-	answer(&w, &first, 0);
+	/* On a busy machine there is more than one in it. */
+	answer_but(&w, &first, 5 * RANGE, (uint64_t)-ENOSPC);
 	refuse_one(&w, 5 * RANGE, (uint64_t)-ENOSPC);
 	for (size_t i = 0; i < ARRAY_SIZE(reqs); i++)
 		assert_int_equal(fc_wait(reqs[i], FC_WAIT_MS, NULL), i == 5 ? -ENOSPC : 0);
