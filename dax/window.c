@@ -251,34 +251,6 @@ short dax_window_events(const struct dax_window *window)
 	return window->channel ? vu_channel_events(window->channel) : 0;
 }
 
-bool dax_window_region(
-	struct dax_window *window, dev_t dev, ino_t ino, uint64_t offset, uint64_t len)
-{
-	struct mapping *found = NULL;
-	bool news = false;
-
-	pthread_mutex_lock(&window->lock);
-	/*
-	 * Several mappings may be of the same place: the one sent first (the list has it last)
-	 * whose region has not come. The next one's answer may be there, its region is not.
-	 */
-	for (struct mapping *map = window->held; map; map = map->held_next) {
-		if (map->file->dev != dev || map->file->ino != ino ||
-			map->entry.fd_offset != offset || map->entry.len != len)
-			continue;
-		if (!found || !map->region_seen)
-			found = map;
-	}
-	if (found && !found->region_seen)
-		found->region_seen = news = true;
-	if (found)
-		window->changed = false;
-	pthread_mutex_unlock(&window->lock);
-	if (news)
-		window->config.wake(window->config.ctx);
-	return found != NULL;
-}
-
 /* The front-end drops its mappings itself; those that it may make yet stay in doubt. */
 static void forget_held(struct dax_window *w)
 {

@@ -48,6 +48,32 @@ static struct mapping *find(const struct dax_window *w, const struct dax_region 
 	return found;
 }
 
+bool dax_window_region(
+	struct dax_window *window, dev_t dev, ino_t ino, uint64_t offset, uint64_t len)
+{
+	const struct dax_region region = {.dev = dev, .ino = ino, .offset = offset, .len = len};
+	struct mapping *found = NULL;
+	bool news = false;
+
+	pthread_mutex_lock(&window->lock);
+	/*
+	 * Several mappings may be of the same place: the one sent first (the list has it last)
+	 * whose region has not come. The next one's answer may be there, its region is not.
+	 */
+	for (struct mapping *map = window->held; map; map = map->held_next) {
+		if (is_of(map, &region) && (!found || !map->region_seen))
+			found = map;
+	}
+	if (found && !found->region_seen)
+		found->region_seen = news = true;
+	if (found)
+		window->changed = false;
+	pthread_mutex_unlock(&window->lock);
+	if (news)
+		window->config.wake(window->config.ctx);
+	return found != NULL;
+}
+
 /* The commit is that of the oldest mapping which was answered: it is there. */
 static void see_oldest(struct dax_window *w)
 {

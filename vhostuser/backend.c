@@ -255,10 +255,10 @@ static int gate_message(struct vu_backend *backend, struct vu_message *message)
 /* ---- dispatch ---- */
 
 /* NEED_REPLY counts when REPLY_ACK is negotiated; SET_PROTOCOL_FEATURES may just have done it. */
-static void note_need_reply(struct vu_backend *backend, struct vu_message *message)
+bool vu_reply_asked(const struct vu_backend *backend)
 {
-	message->need_reply = (backend->in.header.flags & VU_FLAG_NEED_REPLY) &&
-		(backend->protocol_features & VU_BIT(VU_PROTOCOL_F_REPLY_ACK));
+	return (backend->in.header.flags & VU_FLAG_NEED_REPLY) &&
+	       (backend->protocol_features & VU_BIT(VU_PROTOCOL_F_REPLY_ACK));
 }
 
 /*
@@ -283,7 +283,7 @@ static int conclude(struct vu_backend *backend, struct vu_message *message, int 
 {
 	const struct vu_header *header = &backend->in.header;
 
-	note_need_reply(backend, message);
+	message->need_reply = vu_reply_asked(backend);
 	switch (verdict) {
 	case VU_DONE:
 		if (message->request->own_reply)
@@ -328,7 +328,6 @@ static int dispatch(struct vu_backend *backend, const struct vu_request *request
 	log_debug("front-end", "%s, %u bytes, %zu fds", request->name, message.size,
 		message.fds->n);
 	verdict = gate_message(backend, &message);
-	note_need_reply(backend, &message);
 	if (verdict == 0)
 		verdict = vu_handler_find(request->code)(backend, &message);
 	return conclude(backend, &message, verdict);

@@ -265,7 +265,7 @@ static bool refuses(const struct vu_backend *backend, const struct vu_message *m
 	const struct vu_backend_ops *ops = backend->config.ops;
 	struct stat st;
 
-	return ops->refuses && message->need_reply && fstat(message->fds->fd[0], &st) == 0 &&
+	return ops->refuses && vu_reply_asked(backend) && fstat(message->fds->fd[0], &st) == 0 &&
 	       ops->refuses(backend->config.ctx, st.st_dev, st.st_ino, region->mmap_offset,
 		       region->size, region->gpa);
 }

@@ -83,6 +83,9 @@ vu_handler vu_handler_find(uint32_t code);
 int vu_fault(struct vu_backend *backend, int verdict, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* True when the front-end waits to hear how the message at work ended. */
+bool vu_reply_asked(const struct vu_backend *backend);
+
 /* A step of the connection that state.h draws (asserted). */
 void vu_conn_move(struct vu_backend *backend, enum vu_conn_state to);
 
