@@ -35,8 +35,7 @@ struct caps {
 /* Each thread's own; read from the kernel when it first switches. */
 static _Thread_local struct {
 	bool known;
-	bool stuck;   /* could not switch back */
-	bool lowered; /* capabilities are, and no change of uid will raise them */
+	bool stuck; /* could not switch back */
 	uid_t uid;
 	gid_t gid;
 	struct caps caps;
@@ -119,13 +118,30 @@ static int come_back(void)
 		r = set_groups(self.groups, (size_t)self.n_groups);
 		self.regrouped = r < 0;
 	}
-	if (r == 0 && (self.stuck || self.lowered || self.caps.effective != self.caps.permitted))
+	if (r == 0 && (self.stuck || self.caps.effective != self.caps.permitted))
 		r = caps_set(&self.caps, self.caps.effective);
 	self.stuck = r < 0;
-	if (r == 0)
-		self.lowered = false;
 	if (r < 0)
 		log_error("credentials", "a thread cannot take its own back: errno %d", -r);
+	return r;
+}
+
+/* Before any switch: the thread is itself. -EIO where it cannot be. */
+static int begin(struct fs_cred *cred)
+{
+	*cred = (struct fs_cred){0};
+	return learn() < 0 || (self.stuck && come_back() < 0) ? -EIO : 0;
+}
+
+/* Gives up CAP_FSETID, if there is something to give up. */
+static int shed(struct fs_cred *cred)
+{
+	int r;
+
+	if (!(self.caps.effective & CAP_BIT(CAP_FSETID)))
+		return 0;
+	r = caps_set(&self.caps, self.caps.effective & ~CAP_BIT(CAP_FSETID));
+	cred->shed = r == 0;
 	return r;
 }
 
@@ -152,9 +168,9 @@ int fs_cred_enter_groups(const struct fs_tree *tree, uid_t uid, gid_t gid, const
 	r = fs_ids_to_host(tree->config.ids, &uid, &gid);
 	if (r < 0 || !tree->can_switch)
 		return r;
-	r = learn();
-	if (r < 0 || (self.stuck && come_back() < 0))
-		return -EIO;
+	r = begin(cred);
+	if (r < 0)
+		return r;
 	uid = tree->config.one_uid ? self.uid : uid;
 	gid = tree->config.one_gid ? self.gid : gid;
 	if (uid == self.uid && gid == self.gid)
@@ -182,6 +198,13 @@ int fs_cred_enter_groups(const struct fs_tree *tree, uid_t uid, gid_t gid, const
 	return r;
 }
 
+int fs_cred_shed(struct fs_cred *cred)
+{
+	int r = begin(cred);
+
+	return r < 0 ? r : shed(cred);
+}
+
 int fs_cred_enter_group(const struct fs_tree *tree, gid_t gid, struct fs_cred *cred)
 {
 	uid_t none = (uid_t)-1;
@@ -191,35 +214,20 @@ int fs_cred_enter_group(const struct fs_tree *tree, gid_t gid, struct fs_cred *c
 	r = fs_ids_to_host(tree->config.ids, &none, &gid);
 	if (r < 0 || !tree->can_switch)
 		return r;
-	r = learn();
-	if (r < 0 || (self.stuck && come_back() < 0))
-		return -EIO;
+	r = begin(cred);
+	if (r < 0)
+		return r;
 	gid = tree->config.one_gid ? self.gid : gid;
 	if (gid == (gid_t)-1)
 		return -EINVAL;
 
 	cred->switched = true;
-	self.lowered = true;
 	r = set_egid(gid);
 	if (r == 0)
-		r = caps_set(&self.caps, self.caps.effective & ~CAP_BIT(CAP_FSETID));
+		r = shed(cred);
 	if (r < 0)
 		fs_cred_leave(cred);
 	return r == -EINVAL ? -EPERM : r;
-}
-
-int fs_cred_shed(struct fs_cred *cred)
-{
-	int r = learn();
-
-	*cred = (struct fs_cred){0};
-	if (r < 0 || (self.stuck && come_back() < 0))
-		return -EIO;
-	if (!(self.caps.effective & CAP_BIT(CAP_FSETID)))
-		return 0;
-	r = caps_set(&self.caps, self.caps.effective & ~CAP_BIT(CAP_FSETID));
-	cred->shed = r == 0;
-	return r;
 }
 
 void fs_cred_leave(struct fs_cred *cred)

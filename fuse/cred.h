@@ -40,12 +40,6 @@ bool fs_cred_usable(void);
 int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cred *cred);
 
 /*
- * Takes on the group alone, and gives up the right to keep setgid bits: so that a changed ACL costs
- * a file of another group that bit. Otherwise as fs_cred_enter().
- */
-int fs_cred_enter_group(const struct fs_tree *tree, gid_t gid, struct fs_cred *cred);
-
-/*
  * The same with `n` supplementary groups of the caller's in place of the gateway's; they decide
  * whether a setgid bit may be set. Without any, the gateway's stay.
  */
@@ -58,6 +52,12 @@ int fs_cred_enter_groups(const struct fs_tree *tree, uid_t uid, gid_t gid, const
  * to be nested with fs_cred_enter. -EIO as there; -errno: it is still there.
  */
 int fs_cred_shed(struct fs_cred *cred);
+
+/*
+ * Takes on the group alone, and goes on without CAP_FSETID: so that a changed ACL costs a file of
+ * another group its setgid bit. Otherwise as fs_cred_enter().
+ */
+int fs_cred_enter_group(const struct fs_tree *tree, gid_t gid, struct fs_cred *cred);
 
 /*
  * Takes the gateway's credentials again. If the kernel refuses (out of memory), the thread stays

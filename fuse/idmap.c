@@ -149,6 +149,11 @@ uint32_t fs_idmap_to_guest(const struct fs_idmap *map, uint32_t host)
 	return host;
 }
 
+bool fs_ids_are_empty(const struct fs_ids *ids)
+{
+	return fs_idmap_is_empty(&ids->uid) && fs_idmap_is_empty(&ids->gid);
+}
+
 int fs_ids_to_host(const struct fs_ids *ids, uint32_t *uid, uint32_t *gid)
 {
 	int r = 0;

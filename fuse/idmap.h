@@ -61,6 +61,9 @@ int fs_idmap_to_host(const struct fs_idmap *map, uint32_t guest, uint32_t *host)
 /* The guest's id for one of the host's. */
 uint32_t fs_idmap_to_guest(const struct fs_idmap *map, uint32_t host);
 
+/* True when neither users nor groups have a range. */
+bool fs_ids_are_empty(const struct fs_ids *ids);
+
 /* Both of a guest's ids into the host's, in place; `ids` may be NULL: nothing to do. -EPERM. */
 int fs_ids_to_host(const struct fs_ids *ids, uint32_t *uid, uint32_t *gid);
 

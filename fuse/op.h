@@ -115,6 +115,19 @@ void fs_op_link(fuse_req_t req, fuse_ino_t nodeid, fuse_ino_t parent, const char
 void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct fuse_file_info *fi);
 
+/* A new file and that it is open, as one answer: CREATE's and TMPFILE's. */
+struct fs_created {
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+};
+/*
+ * Registers the open file `fd` of what was just entered and fills *out. Consumes the fd with its
+ * room (LASTING), and the entry. When the file cannot be registered, the guest's lookup is taken
+ * back: -ENFILE, -ENOMEM.
+ */
+int fs_created_add(
+	struct fs_tree *tree, struct fs_entry *entry, int fd, int flags, struct fs_created *out);
+
 /*
  * op_kept.c: the same and SETATTR where the guest's owners are kept in an attribute (owner.h).
  */

@@ -166,11 +166,6 @@ void fs_op_link(fuse_req_t req, fuse_ino_t nodeid, fuse_ino_t parent, const char
 	fs_answer(slot, r, &out, sizeof(out));
 }
 
-struct created {
-	struct fuse_entry_out entry;
-	struct fuse_open_out open;
-};
-
 /* The fd that wrote the attribute is for reading and writing: the guest gets one as it asked. */
 static int create_kept(struct fs_slot *slot, const struct fs_node *parent, const char *name,
 	const struct fuse_create_in *in, int flags)
@@ -253,8 +248,19 @@ static int create_or_open(struct fs_slot *slot, struct fs_node *parent, const ch
 	return r < 0 ? r : fd;
 }
 
-/* The name and its open file are one answer: when the second fails, the first is taken back. */
-static int create(struct fs_slot *slot, const char *name, struct created *out)
+int fs_created_add(
+	struct fs_tree *tree, struct fs_entry *entry, int fd, int flags, struct fs_created *out)
+{
+	int r = fs_handle_add(tree, entry->inode, fd, flags, &out->open.fh);
+
+	fs_entry_fill(tree, entry, &out->entry);
+	if (r < 0)
+		fs_inode_forget(tree, out->entry.nodeid, 1);
+	out->open.open_flags = fs_open_answer(tree->config.cache, false);
+	return r;
+}
+
+static int create(struct fs_slot *slot, const char *name, struct fs_created *out)
 {
 	CLEANUP_NODE struct fs_node parent = {0};
 	const struct fuse_create_in *in = fs_slot_args(slot);
@@ -276,19 +282,14 @@ static int create(struct fs_slot *slot, const char *name, struct created *out)
 		fs_fds_release(tree, FS_FD_LASTING);
 		return fd;
 	}
-	r = fs_handle_add(tree, entry.inode, fd, flags, &out->open.fh);
-	fs_entry_fill(tree, &entry, &out->entry);
-	if (r < 0)
-		fs_inode_forget(tree, out->entry.nodeid, 1);
-	out->open.open_flags = fs_open_answer(tree->config.cache, false);
-	return r;
+	return fs_created_add(tree, &entry, fd, flags, out);
 }
 
 void fs_op_create(
 	fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct fs_slot *slot = fs_slot_claim(req);
-	struct created out = {0};
+	struct fs_created out = {0};
 	int r = create(slot, name, &out);
 
 	fs_answer(slot, r, &out, sizeof(out));

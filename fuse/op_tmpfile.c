@@ -17,11 +17,6 @@
 #include "fuse/xattr.h"
 #include "vhostuser/fd.h"
 
-struct made {
-	struct fuse_entry_out entry;
-	struct fuse_open_out open;
-};
-
 /* With O_EXCL it can never be given a name: the host is to keep that too. */
 static int open_tmpfile(const struct fs_node *dir, const struct fuse_create_in *in, int flags,
 	mode_t mode)
@@ -78,7 +73,7 @@ static void keep(struct fs_tree *tree, struct fs_inode *inode)
 }
 
 /* The open file and its inode, registered. `fd` and its room are consumed. */
-static int enter(struct fs_tree *tree, int fd, int flags, struct made *out)
+static int enter(struct fs_tree *tree, int fd, int flags, struct fs_created *out)
 {
 	struct fs_entry entry;
 	struct fs_inode *inode;
@@ -90,17 +85,14 @@ static int enter(struct fs_tree *tree, int fd, int flags, struct made *out)
 		return r;
 	}
 	inode = fs_inode_ref(entry.inode);
-	r = fs_handle_add(tree, inode, fd, flags, &out->open.fh);
-	fs_entry_fill(tree, &entry, &out->entry);
-	if (r < 0)
-		fs_inode_forget(tree, out->entry.nodeid, 1);
-	else
+	r = fs_created_add(tree, &entry, fd, flags, out);
+	if (r == 0)
 		keep(tree, inode);
 	fs_inode_put(tree, inode);
 	return r;
 }
 
-static int make_nameless(struct fs_slot *slot, struct made *out)
+static int make_nameless(struct fs_slot *slot, struct fs_created *out)
 {
 	CLEANUP_NODE struct fs_node dir = {0};
 	const struct fuse_create_in *in = fs_slot_args(slot);
@@ -123,13 +115,12 @@ static int make_nameless(struct fs_slot *slot, struct made *out)
 		fs_fds_release(dir.tree, FS_FD_LASTING);
 		return fd;
 	}
-	out->open.open_flags = fs_open_answer(dir.tree->config.cache, false);
 	return enter(dir.tree, fd, flags, out);
 }
 
 void fs_op_tmpfile(struct fs_slot *slot)
 {
-	struct made out = {0};
+	struct fs_created out = {0};
 	int r = make_nameless(slot, &out);
 
 	fs_answer(slot, r, &out, sizeof(out));

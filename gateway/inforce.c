@@ -37,9 +37,7 @@ static const char *kind_of_ids(const struct gw_options *options)
 {
 	if (options->owner_xattr)
 		return "kept in " FS_OWNER_XATTR;
-	if (fs_idmap_is_empty(&options->ids.uid) && fs_idmap_is_empty(&options->ids.gid))
-		return "the guest's";
-	return "translated";
+	return fs_ids_are_empty(&options->ids) ? "the guest's" : "translated";
 }
 
 void gw_in_force_log(

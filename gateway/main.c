@@ -108,7 +108,7 @@ static int service_new(
 	char why[256];
 	int r = gw_pool_new(&service->pool);
 
-	if (!fs_idmap_is_empty(&options->ids.uid) || !fs_idmap_is_empty(&options->ids.gid))
+	if (!fs_ids_are_empty(&options->ids))
 		config.ids = &options->ids;
 	if (r == 0)
 		r = gw_window_new(options, &service->window);
@@ -162,7 +162,7 @@ static int prepare_view(const struct gw_options *options, struct gw_view **view)
 	if (!gw_window_wanted(options) || options->dax == FS_DAX_NEVER)
 		return 0;
 	/* Those front-ends map past a file's end. */
-	if (kind == GW_VIEW_AUTO && options->dialect != dax_dialect_find("shmem"))
+	if (kind == GW_VIEW_AUTO && !gw_options_shmem(options))
 		kind = GW_VIEW_DIRECT;
 	return gw_view_prepare(kind, options->readonly, view);
 }

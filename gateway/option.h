@@ -66,12 +66,6 @@ const char *gw_compat_name(const char *name, size_t len);
 int gw_compat_short(
 	struct gw_options *options, int argc, char **argv, int *at, char *why, size_t size);
 
-/* option_virtiofsd.c: values of virtiofsd's own kinds. */
-
-/* struct gw_modcaps: "+name:-name...". */
-int gw_set_modcaps(
-	const struct gw_option *option, struct gw_options *options, const char *value);
-
 /* option_ids.c: adds to a struct fs_idmap. -EEXIST, -E2BIG: of that. */
 int gw_set_translation(
 	const struct gw_option *option, struct gw_options *options, const char *value);

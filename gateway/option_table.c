@@ -114,6 +114,12 @@ static int set_log_level(
 	return r;
 }
 
+static int set_modcaps(
+	const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	return gw_modcaps_parse(&options->modcaps, value);
+}
+
 /* What to do instead of serving: the row's min says it. */
 static int set_action(const struct gw_option *option, struct gw_options *options, const char *value)
 {
@@ -187,7 +193,7 @@ const struct gw_option gw_option_table[] = {
 	{"seccomp", "none|kill|log|trap", "none", "accepted, not in force yet",
 		WORD(seccomp, seccomp_words)},
 	{"modcaps", "LIST", NULL, "capabilities to keep or drop besides: +name:-name",
-		gw_set_modcaps, offsetof(struct gw_options, modcaps)},
+		set_modcaps, offsetof(struct gw_options, modcaps)},
 	{"inode-file-handles", "never|prefer|mandatory", "prefer",
 		"keep file handles rather than fds", WORD(file_handles, handles_words)},
 	{"rlimit-nofile", "N", "all allowed", "most open files; 0: leave the limit as it is",

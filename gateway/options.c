@@ -100,10 +100,15 @@ static bool asks_for_capabilities(int argc, char **argv)
 	return false;
 }
 
+bool gw_options_shmem(const struct gw_options *options)
+{
+	return options->dialect == dax_dialect_find("shmem");
+}
+
 static int check_window(const struct gw_options *options, char *why, size_t size)
 {
 	const char *dialect = options->dialect ? dax_dialect_name(options->dialect) : "off";
-	bool shmem = strcmp(dialect, "shmem") == 0;
+	bool shmem = gw_options_shmem(options);
 
 	if (options->dax_window == 0 && options->dialect && !shmem) {
 		snprintf(why, size,

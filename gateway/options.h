@@ -82,6 +82,9 @@ struct gw_options {
  */
 int gw_options_parse(struct gw_options *options, int argc, char **argv, char *why, size_t size);
 
+/* True when the window is vhost-user's own, whose size and whose tag we say. */
+bool gw_options_shmem(const struct gw_options *options);
+
 /* What --help, --version and --print-capabilities print. */
 void gw_options_help(FILE *out);
 void gw_options_version(FILE *out);

@@ -113,11 +113,6 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	run(timer->data);
 }
 
-static bool is_shmem(const struct gw_options *options)
-{
-	return options->dialect == dax_dialect_find("shmem");
-}
-
 bool gw_window_wanted(const struct gw_options *options)
 {
 	return options->dialect && options->dax_window > 0;
@@ -128,7 +123,9 @@ unsigned int gw_window_fds(const struct gw_options *options)
 	if (!gw_window_wanted(options))
 		return 0;
 	/* Linux guests map ranges of one size; elsewhere an fd goes with its message's answer. */
-	return is_shmem(options) ? (unsigned int)(FDS_MAP * options->dax_window / RANGE) : FDS_FS;
+	if (!gw_options_shmem(options))
+		return FDS_FS;
+	return (unsigned int)(FDS_MAP * options->dax_window / RANGE);
 }
 
 int gw_window_new(const struct gw_options *options, struct gw_window **made)
@@ -136,7 +133,7 @@ int gw_window_new(const struct gw_options *options, struct gw_window **made)
 	struct dax_window_config config = {
 		.dialect = options->dialect,
 		.size = options->dax_window,
-		.maps_max = is_shmem(options) ? MAPS_SHMEM : MAPS_FS,
+		.maps_max = gw_options_shmem(options) ? MAPS_SHMEM : MAPS_FS,
 		.wake = wake,
 	};
 	struct gw_window *window;
@@ -149,7 +146,7 @@ int gw_window_new(const struct gw_options *options, struct gw_window **made)
 	if (!window)
 		return -ENOMEM;
 	window->dialect = options->dialect;
-	window->shmem = is_shmem(options);
+	window->shmem = gw_options_shmem(options);
 	window->direct = options->dax_view == GW_VIEW_DIRECT;
 	config.ctx = window;
 	r = dax_window_new(&config, &window->dax);
