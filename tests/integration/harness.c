@@ -103,6 +103,24 @@ static int end_backend(struct it *it)
 	return r;
 }
 
+int it_setup_bare(void **state)
+{
+	static struct it it;
+
+	it = (struct it){ .started = it_now_ms() };
+	*state = &it;
+	return be_peer ? 0 : be_scratch(&it.be);
+}
+
+int it_teardown_bare(void **state)
+{
+	struct it *it = *state;
+
+	if (!be_peer)
+		be_free(&it->be);
+	return 0;
+}
+
 int it_teardown(void **state)
 {
 	struct it *it = *state;

@@ -44,6 +44,12 @@ int it_teardown(void **state);
 #define IT_TEST_WITH(fn, opt) { #fn, fn, it_setup, it_teardown, (void *)&(opt) }
 extern struct it_options it_defaults;
 
+/* Only the back-end's scratch directory, for a test that runs the program by itself; none for the
+ * peer, which it is not for. */
+int it_setup_bare(void **state);
+int it_teardown_bare(void **state);
+#define IT_BARE_TEST(fn) { #fn, fn, it_setup_bare, it_teardown_bare, NULL }
+
 /* A test that the peer does not pass, and why. Counted as skipped there. */
 struct it_difference {
 	const char *test;

@@ -203,24 +203,6 @@ static void handles_mandatory(void **state)
 
 /* ---- the socket's neighbourhood ---- */
 
-static int bare_setup(void **state)
-{
-	static struct it it;
-
-	it = (struct it){ .started = it_now_ms() };
-	*state = &it;
-	return be_peer ? 0 : be_scratch(&it.be);
-}
-
-static int bare_teardown(void **state)
-{
-	struct it *it = *state;
-
-	if (!be_peer)
-		be_free(&it->be);
-	return 0;
-}
-
 /* Runs into an error: its status, and the one sentence. */
 static void assert_fails(struct it *it, const char *const *args, int status, const char *text)
 {
@@ -377,7 +359,6 @@ static void mandatory_handles_that_are_not_there(void **state)
 	assert_int_equal(be_log_lines(&it->be, "--inode-file-handles=mandatory cannot be kept"), 1);
 }
 
-#define BARE_TEST(fn) { #fn, fn, bare_setup, bare_teardown, NULL }
 
 static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(old_list, list),
@@ -388,10 +369,10 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(limit_of_open_files_is_kept, limit_kept),
 	IT_TEST_WITH(handles_never, never),
 	IT_TEST_WITH(handles_mandatory, mandatory),
-	BARE_TEST(socket_group),
-	BARE_TEST(pid_file),
-	BARE_TEST(system_log),
-	BARE_TEST(mandatory_handles_that_are_not_there),
+	IT_BARE_TEST(socket_group),
+	IT_BARE_TEST(pid_file),
+	IT_BARE_TEST(system_log),
+	IT_BARE_TEST(mandatory_handles_that_are_not_there),
 };
 
 #define OWN "the gateway's log, limits and files"

@@ -393,24 +393,6 @@ static void root_gives_many_users(void **state)
 
 /* ---- what cannot be ---- */
 
-static int bare_setup(void **state)
-{
-	static struct it it;
-
-	it = (struct it){ .started = it_now_ms() };
-	*state = &it;
-	return be_peer ? 0 : be_scratch(&it.be);
-}
-
-static int bare_teardown(void **state)
-{
-	struct it *it = *state;
-
-	if (!be_peer)
-		be_free(&it->be);
-	return 0;
-}
-
 /* Ids that nobody was given: status 5, and what to do. */
 static void ids_that_are_not_ours(void **state)
 {
@@ -429,7 +411,6 @@ static void ids_that_are_not_ours(void **state)
 	assert_int_equal(be_log_lines(&it->be, "its ids cannot be mapped"), 1);
 }
 
-#define BARE_TEST(fn) { #fn, fn, bare_setup, bare_teardown, NULL }
 
 static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(new_files, translated),
@@ -447,7 +428,7 @@ static const struct CMUnitTest tests[] = {
 	{ "another_user_dies_with_its_parent", another_user_dies_with_its_parent, subids_setup,
 		subids_teardown, &only_subids },
 	IT_TEST_WITH(root_gives_many_users, root_maps),
-	BARE_TEST(ids_that_are_not_ours),
+	IT_BARE_TEST(ids_that_are_not_ours),
 };
 
 #define OPTIONS "it has no such options"

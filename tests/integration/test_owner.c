@@ -268,24 +268,6 @@ static void seen_by_guests(void **state)
 
 /* ---- where there are no such attributes ---- */
 
-static int bare_setup(void **state)
-{
-	static struct it it;
-
-	it = (struct it){ .started = it_now_ms() };
-	*state = &it;
-	return be_peer ? 0 : be_scratch(&it.be);
-}
-
-static int bare_teardown(void **state)
-{
-	struct it *it = *state;
-
-	if (!be_peer)
-		be_free(&it->be);
-	return 0;
-}
-
 static void no_attributes(void **state)
 {
 	struct it *it = *state;
@@ -302,7 +284,7 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(special_files, kept),
 	IT_TEST_WITH(changed_by_guests, kept),
 	IT_TEST_WITH(seen_by_guests, never),
-	{ "no_attributes", no_attributes, bare_setup, bare_teardown, NULL },
+	IT_BARE_TEST(no_attributes),
 };
 
 #define OPTIONS "it has no such option"

@@ -168,6 +168,29 @@ static inline int do_create(struct client *c, uint64_t dir, const char *name, ui
 	return r;
 }
 
+/* Fixtures: a client in *state, of a share that may be written or not. */
+static inline int client_setup(void **state)
+{
+	*state = client_new(FS_CACHE_AUTO, false, 0);
+	return 0;
+}
+
+static inline int client_setup_readonly(void **state)
+{
+	*state = client_new(FS_CACHE_AUTO, true, 0);
+	return 0;
+}
+
+static inline int client_teardown(void **state)
+{
+	client_free(*state);
+	return 0;
+}
+
+#define CLIENT_TEST(fn) cmocka_unit_test_setup_teardown(fn, client_setup, client_teardown)
+#define CLIENT_TEST_READONLY(fn)                                                                   \
+	cmocka_unit_test_setup_teardown(fn, client_setup_readonly, client_teardown)
+
 static inline int do_open(struct client *c, uint32_t opcode, uint64_t nodeid, uint32_t flags,
 	struct fuse_open_out *out)
 {

@@ -151,6 +151,14 @@ static inline void md_fini(struct md *d)
 	munmap(d->memory, d->size);
 }
 
+/* As if nothing had been. */
+static inline void md_restart(struct md *d)
+{
+	md_fini(d);
+	md_init(d);
+	md_start(d);
+}
+
 /* ---- the kernel's side ---- */
 
 static inline uint32_t md_request(uint8_t *to, uint32_t opcode, uint64_t unique, const void *args,

@@ -45,6 +45,17 @@ static int open_with(struct client *c, uint64_t node, uint32_t flags, uint32_t o
 	return ask(c, FUSE_OPEN, node, &in, sizeof(in), NULL, NULL);
 }
 
+/* The node of a setuid file "f", open for reading and writing. */
+static uint64_t open_setuid(struct client *c, struct fuse_open_out *out)
+{
+	uint64_t node;
+
+	make_setuid(c, "f");
+	node = node_of(c, ROOT, "f");
+	assert_int_equal(do_open(c, FUSE_OPEN, node, O_RDWR, out), 0);
+	return node;
+}
+
 /* Each request that has a flag, without and with it. */
 static void test_killpriv_v2(void **state)
 {
@@ -56,9 +67,7 @@ static void test_killpriv_v2(void **state)
 
 	if (!is_root())
 		return;
-	make_setuid(c, "f");
-	node = node_of(c, ROOT, "f");
-	assert_int_equal(do_open(c, FUSE_OPEN, node, O_RDWR, &out), 0);
+	node = open_setuid(c, &out);
 
 	assert_int_equal(write_with(c, node, out.fh, 0), 0);
 	assert_kept(c, "f");
@@ -99,10 +108,8 @@ static void test_killpriv_always(void **state)
 
 	if (!is_root())
 		return;
-	make_setuid(c, "f");
+	node = open_setuid(c, &to);
 	host_write(c, "from", "0123");
-	node = node_of(c, ROOT, "f");
-	assert_int_equal(do_open(c, FUSE_OPEN, node, O_RDWR, &to), 0);
 	assert_int_equal(do_open(c, FUSE_OPEN, node_of(c, ROOT, "from"), O_RDONLY, &from), 0);
 	allocate.fh = to.fh;
 	assert_int_equal(
@@ -132,9 +139,7 @@ static void test_killpriv_v1(void **state)
 
 	if (!is_root())
 		return;
-	make_setuid(c, "f");
-	node = node_of(c, ROOT, "f");
-	assert_int_equal(do_open(c, FUSE_OPEN, node, O_RDWR, &out), 0);
+	node = open_setuid(c, &out);
 	assert_int_equal(write_with(c, node, out.fh, 0), 0);
 	assert_killed(c, "f");
 	make_setuid(c, "f");
@@ -154,9 +159,7 @@ static void test_no_killpriv(void **state)
 
 	if (!is_root())
 		return;
-	make_setuid(c, "f");
-	node = node_of(c, ROOT, "f");
-	assert_int_equal(do_open(c, FUSE_OPEN, node, O_RDWR, &out), 0);
+	node = open_setuid(c, &out);
 	assert_int_equal(write_with(c, node, out.fh, 0), 0);
 	assert_kept(c, "f");
 	assert_int_equal(write_with(c, node, out.fh, FUSE_WRITE_KILL_SUIDGID), 0);
@@ -400,6 +403,20 @@ static int make_in(struct client *c, uint64_t dir, const char *name, uint32_t gr
 	return r ? r : (int)(out.attr.mode & 07777);
 }
 
+/* A setgid directory of group 4321, of which the caller from now on is not. */
+static uint64_t directory_of_group(struct client *c)
+{
+	uint64_t dir;
+
+	assert_int_equal(mkdir(host(c, "d"), 0777), 0);
+	assert_int_equal(chown(host(c, "d"), 0, 4321), 0);
+	assert_int_equal(chmod(host(c, "d"), 02777), 0);
+	dir = node_of(c, ROOT, "d");
+	c->uid = 1234;
+	c->gid = 5678;
+	return dir;
+}
+
 /* In a setgid directory of a group that is the caller's by supplement: the setgid bit may stay. */
 static void test_groups(void **state)
 {
@@ -410,12 +427,7 @@ static void test_groups(void **state)
 
 	if (!is_root())
 		return;
-	assert_int_equal(mkdir(host(c, "d"), 0777), 0);
-	assert_int_equal(chown(host(c, "d"), 0, 4321), 0);
-	assert_int_equal(chmod(host(c, "d"), 02777), 0);
-	dir = node_of(c, ROOT, "d");
-	c->uid = 1234;
-	c->gid = 5678;
+	dir = directory_of_group(c);
 	assert_int_equal(make_in(c, dir, "without", 0), 0775);
 	assert_int_equal(make_in(c, dir, "another", 4322), 0775);
 	assert_int_equal(make_in(c, dir, "with-it", 4321), 02775);
@@ -435,12 +447,7 @@ static void test_groups_not_agreed(void **state)
 
 	if (!is_root())
 		return;
-	assert_int_equal(mkdir(host(c, "d"), 0777), 0);
-	assert_int_equal(chown(host(c, "d"), 0, 4321), 0);
-	assert_int_equal(chmod(host(c, "d"), 02777), 0);
-	dir = node_of(c, ROOT, "d");
-	c->uid = 1234;
-	c->gid = 5678;
+	dir = directory_of_group(c);
 	assert_int_equal(make_in(c, dir, "with-it", 4321), -EINVAL);
 	assert_int_equal(make_in(c, dir, "without", 0), 0775);
 }

@@ -357,9 +357,7 @@ static void a_lie_ends_it(void **state)
 		md_push_to(&d->ring, chain.head, lie->used);
 		if (md_join(d) != FM_BROKEN || md_readable(d->kernel, 0))
 			fail_msg("%s", lie->what);
-		md_fini(d);
-		md_init(d);
-		md_start(d);
+		md_restart(d);
 	}
 }
 
@@ -390,9 +388,7 @@ static void ids_out_of_range_end_it(void **state)
 		assert_int_equal(chain.head, 0);
 		md_push_to(&d->ring, ids[i], 16);
 		assert_int_equal(md_join(d), FM_BROKEN);
-		md_fini(d);
-		md_init(d);
-		md_start(d);
+		md_restart(d);
 	}
 }
 

@@ -4,24 +4,6 @@
  */
 #include "tests/unit/fs_client.h"
 
-static int setup(void **state)
-{
-	*state = client_new(FS_CACHE_AUTO, false, 0);
-	return 0;
-}
-
-static int setup_readonly(void **state)
-{
-	*state = client_new(FS_CACHE_AUTO, true, 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	client_free(*state);
-	return 0;
-}
-
 static void test_lookup(void **state)
 {
 	struct client *c = *state;
@@ -496,17 +478,17 @@ static void test_cache_modes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_lookup, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_symlink_is_not_followed, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_setattr, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_make, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_special_files_are_not_opened, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_credentials, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_create, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rename, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_statfs_and_access, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_readonly, setup_readonly, teardown),
+		CLIENT_TEST(test_lookup),
+		CLIENT_TEST(test_symlink_is_not_followed),
+		CLIENT_TEST(test_setattr),
+		CLIENT_TEST(test_make),
+		CLIENT_TEST(test_special_files_are_not_opened),
+		CLIENT_TEST(test_credentials),
+		CLIENT_TEST(test_create),
+		CLIENT_TEST(test_remove),
+		CLIENT_TEST(test_rename),
+		CLIENT_TEST(test_statfs_and_access),
+		CLIENT_TEST_READONLY(test_readonly),
 		cmocka_unit_test(test_cache_modes),
 	};
 

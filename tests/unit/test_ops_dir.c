@@ -6,18 +6,6 @@
 
 #define MANY 3000
 
-static int setup(void **state)
-{
-	*state = client_new(FS_CACHE_AUTO, false, 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	client_free(*state);
-	return 0;
-}
-
 /* What one listing has shown: of "f<number>" and others, how often each. */
 struct seen {
 	unsigned int file[MANY * 2], dots, other;
@@ -250,11 +238,11 @@ static void test_plus_counts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_come_and_go, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_offsets, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_small_buffers_and_errors, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_plus_counts, setup, teardown),
+		CLIENT_TEST(test_many),
+		CLIENT_TEST(test_come_and_go),
+		CLIENT_TEST(test_offsets),
+		CLIENT_TEST(test_small_buffers_and_errors),
+		CLIENT_TEST(test_plus_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,18 +6,6 @@
 
 #define BIG (100 * 1024)
 
-static int setup(void **state)
-{
-	*state = client_new(FS_CACHE_AUTO, false, 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	client_free(*state);
-	return 0;
-}
-
 /* Data that differs from place to place. */
 static void fill(uint8_t *data, size_t size)
 {
@@ -377,15 +365,15 @@ static void test_flush_and_sync(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_read_write, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cold_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fh_checks, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_append_and_truncate, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_sync_is_handed_over, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_scattered, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_sparse, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_copy_file_range, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_flush_and_sync, setup, teardown),
+		CLIENT_TEST(test_read_write),
+		CLIENT_TEST(test_cold_read),
+		CLIENT_TEST(test_fh_checks),
+		CLIENT_TEST(test_append_and_truncate),
+		CLIENT_TEST(test_sync_is_handed_over),
+		CLIENT_TEST(test_scattered),
+		CLIENT_TEST(test_sparse),
+		CLIENT_TEST(test_copy_file_range),
+		CLIENT_TEST(test_flush_and_sync),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

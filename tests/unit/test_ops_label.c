@@ -38,12 +38,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	client_free(*state);
-	return 0;
-}
-
 /* The request with a label behind it; `name` NULL: with the word that there is none. */
 static int make(struct client *c, const struct making *m, const char *name, const char *value)
 {
@@ -177,11 +171,11 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_mapped, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_every_kind, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_taken_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_not_agreed_on, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mapped, setup, client_teardown),
+		cmocka_unit_test_setup_teardown(test_every_kind, setup, client_teardown),
+		cmocka_unit_test_setup_teardown(test_taken_back, setup, client_teardown),
+		cmocka_unit_test_setup_teardown(test_not_agreed_on, setup, client_teardown),
+		cmocka_unit_test_setup_teardown(test_hostile, setup, client_teardown),
 	};
 
 	vu_log_level = LOG_LEVEL_OFF;

@@ -7,24 +7,6 @@
 
 #include "fuse/wire.h"
 
-static int setup(void **state)
-{
-	*state = client_new(FS_CACHE_AUTO, false, 0);
-	return 0;
-}
-
-static int setup_readonly(void **state)
-{
-	*state = client_new(FS_CACHE_AUTO, true, 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	client_free(*state);
-	return 0;
-}
-
 static int do_statx(
 	struct client *c, uint64_t nodeid, const struct fs_statx_in *in, struct fs_statx_out *out)
 {
@@ -359,15 +341,15 @@ static void test_readonly(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_statx, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_tmpfile, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_tmpfile_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_tmpfile_many, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_copy_64, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_flags, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fsxattr, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bad_ioctls, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_readonly, setup_readonly, teardown),
+		CLIENT_TEST(test_statx),
+		CLIENT_TEST(test_tmpfile),
+		CLIENT_TEST(test_tmpfile_refused),
+		CLIENT_TEST(test_tmpfile_many),
+		CLIENT_TEST(test_copy_64),
+		CLIENT_TEST(test_flags),
+		CLIENT_TEST(test_fsxattr),
+		CLIENT_TEST(test_bad_ioctls),
+		CLIENT_TEST_READONLY(test_readonly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

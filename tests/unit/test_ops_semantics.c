@@ -5,18 +5,6 @@
  */
 #include "tests/unit/fs_client.h"
 
-static int setup(void **state)
-{
-	*state = client_new(FS_CACHE_AUTO, false, 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	client_free(*state);
-	return 0;
-}
-
 static int write_as(struct client *c, uint64_t node, const struct fuse_open_out *file,
 	uint64_t offset, const char *text, uint32_t flags, uint32_t write_flags)
 {
@@ -133,10 +121,10 @@ static void test_chown_of_nobody(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_write_back_by_append, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_append_comes_and_goes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_whiteout_owner, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_chown_of_nobody, setup, teardown),
+		CLIENT_TEST(test_write_back_by_append),
+		CLIENT_TEST(test_append_comes_and_goes),
+		CLIENT_TEST(test_whiteout_owner),
+		CLIENT_TEST(test_chown_of_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

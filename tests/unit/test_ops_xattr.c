@@ -2,18 +2,6 @@
 /* The four operations on extended attributes, compared with the host's view; ACLs; the map. */
 #include "tests/unit/xattr_client.h"
 
-static int setup(void **state)
-{
-	*state = client_new(FS_CACHE_AUTO, false, 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	client_free(*state);
-	return 0;
-}
-
 #define NEEDS(c, name)                                                                             \
 	do {                                                                                       \
 		if (!host_has(c, name))                                                            \
@@ -415,18 +403,18 @@ static void test_acl_kills_setgid(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_off, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_all_four, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_sizes_and_flags, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_reply_room, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_special_files, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_readonly, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_map, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_acls_hidden, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_acls, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_umask, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_acl_kills_setgid, setup, teardown),
+		CLIENT_TEST(test_off),
+		CLIENT_TEST(test_all_four),
+		CLIENT_TEST(test_sizes_and_flags),
+		CLIENT_TEST(test_reply_room),
+		CLIENT_TEST(test_special_files),
+		CLIENT_TEST(test_readonly),
+		CLIENT_TEST(test_hostile),
+		CLIENT_TEST(test_map),
+		CLIENT_TEST(test_acls_hidden),
+		CLIENT_TEST(test_acls),
+		CLIENT_TEST(test_umask),
+		CLIENT_TEST(test_acl_kills_setgid),
 	};
 
 	vu_log_level = LOG_LEVEL_OFF;
