@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The DAX window over a real socket: batches, answers late, wrong and never, hostile guests. */
+/* The DAX window over a real socket: batches, answers late, wrong and never. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -38,10 +38,6 @@ WITH(with_fs_v2, fs_v2, CHANNEL, .no_memory_slots = false);
 WITH(with_seed, seed, CHANNEL, .no_memory_slots = true);
 /* Without CONFIGURE_MEM_SLOTS mappings do not come back as memory: as crosvm does it. */
 WITH(with_shmem, shmem, CHANNEL | VU_BIT(VU_PROTOCOL_F_SHMEM), .no_memory_slots = true);
-
-/* With it they come back as memory, as QEMU does it; the view is the service's own choice then. */
-static const char *const shmem_qemu[] = {"--dax-window=64M", "--tag=t", NULL};
-WITH(with_regions, shmem_qemu, CHANNEL | VU_BIT(VU_PROTOCOL_F_SHMEM), .no_memory_slots = false);
 
 struct window {
 	struct it *it;
@@ -421,153 +417,6 @@ static void test_shmem_session_end(void **state)
 	assert_int_equal(serve_all(&w, DAX_OP_UNMAP, &entries), 3);
 }
 
-static void expect_refused(struct window *w, uint64_t nodeid, struct fuse_setupmapping_in in)
-{
-	assert_refused(fc_wait(send_map_of(w, nodeid, &in), FC_WAIT_MS, NULL));
-}
-
-static void test_hostile_maps(void **state)
-{
-	struct window w = open_window(state, "fs-v2");
-	const struct fuse_setupmapping_in good = {
-		.fh = UINT64_MAX, .len = RANGE, .flags = FUSE_SETUPMAPPING_FLAG_READ};
-	static const uint64_t bad[] = {1, PAGE - 1, PAGE + 1, WINDOW - 1, UINT64_C(1) << 63,
-		UINT64_MAX, UINT64_MAX - PAGE + 1};
-	struct fuse_entry_out entry;
-
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		struct fuse_setupmapping_in in = good;
-
-		in.moffset = bad[i];
-		expect_refused(&w, w.nodeid, in);
-		in.moffset = 0;
-		in.len = bad[i];
-		expect_refused(&w, w.nodeid, in);
-		in.len = RANGE;
-		in.foffset = bad[i];
-		if (bad[i] != UINT64_C(1) << 63)
-			expect_refused(&w, w.nodeid, in);
-	}
-	for (unsigned int i = 0; i < 64; i++) {
-		struct fuse_setupmapping_in in = good;
-
-		in.flags |= UINT64_C(1) << i;
-		if (i > 1)
-			expect_refused(&w, w.nodeid, in);
-	}
-	expect_refused(&w, w.nodeid, (struct fuse_setupmapping_in){.flags = good.flags});
-	expect_refused(&w, w.nodeid,
-		(struct fuse_setupmapping_in){.len = RANGE, .flags = 1, .moffset = WINDOW});
-	expect_refused(&w, ROOT, good);
-	expect_refused(&w, w.nodeid + 1000, good);
-	expect_refused(&w, 0, good);
-	assert_int_equal(mkfifo(it_path(w.it, "fifo"), 0600), 0);
-	assert_int_equal(fc_lookup(w.it->q, ROOT, "fifo", &entry), 0);
-	expect_refused(&w, entry.nodeid, good);
-	assert_false(has_message(&w, 0));
-
-	/* More entries than there are, none, too many. */
-	assert_refused(fc_wait(send_unmap(&w, 2, PAGE, 3), FC_WAIT_MS, NULL));
-	assert_refused(fc_wait(send_unmap(&w, 2, PAGE, UINT32_MAX), FC_WAIT_MS, NULL));
-	assert_refused(fc_wait(send_unmap(&w, 2, PAGE - 1, 2), FC_WAIT_MS, NULL));
-	assert_refused(fc_wait(send_unmap(&w, 2, WINDOW, 2), FC_WAIT_MS, NULL));
-	it_assert_alive(w.it->q);
-}
-
-#define WINDOW_GPA (UINT64_C(1) << 40)
-
-/* A mapping that came back as memory, of a file that is cut to nothing then. */
-static void share_and_truncate(struct window *w, bool taken)
-{
-	struct fc_req *req = send_map(w, 0, RANGE);
-	CLEANUP_FD int fd = -1;
-	struct message m = receive_with(w, &fd);
-	const struct vu_mem_region region = {
-		.gpa = WINDOW_GPA,
-		.size = RANGE,
-		.user_addr = UINT64_C(1) << 41,
-		.mmap_offset = m.entries[0].fd_offset,
-	};
-
-	answer(w, &m, 0);
-	/* Not before the memory is there. */
-	assert_int_equal(fc_wait(req, 200, NULL), FC_TIMEOUT);
-	/* It need not be in the table for that; but it is, when it comes unasked. */
-	assert_int_equal(
-		vu_frontend_send_region(w->it->fc->fe, VU_ADD_MEM_REG, &region, fd, true), 0);
-	assert_int_equal(vu_frontend_take_ack(w->it->fc->fe, VU_ADD_MEM_REG), -EREMOTEIO);
-	assert_int_equal(fc_wait(req, FC_WAIT_MS, NULL), 0);
-	if (taken) {
-		assert_int_equal(
-			vu_frontend_send_region(w->it->fc->fe, VU_ADD_MEM_REG, &region, fd, true),
-			0);
-		assert_int_equal(vu_frontend_take_ack(w->it->fc->fe, VU_ADD_MEM_REG), 0);
-	}
-	assert_int_equal(truncate(it_path(w->it, "f"), 0), 0);
-}
-
-/*
- * Requests, their answers and data in a window whose file is gone: touched by the processor that
- * would be SIGBUS. An error or silence, and the process lives.
- */
-static void window_that_is_gone(void **state, bool taken)
-{
-	struct window w = open_window(state, "shmem");
-	struct fuse_entry_out entry;
-	struct fuse_open_out file;
-	struct fc_req *req;
-
-	it_file(w.it, "other", "something to read");
-	assert_int_equal(fc_lookup(w.it->q, ROOT, "other", &entry), 0);
-	assert_int_equal(fc_open(w.it->q, entry.nodeid, O_RDWR, &file), 0);
-	share_and_truncate(&w, taken);
-
-	req = fc_slot(w.it->q);
-	assert_non_null(req);
-	const struct vq_buf request[] = {{WINDOW_GPA, 56, false}, {req->rep_gpa, req->room, true}};
-	assert_true(fc_publish(req, request, ARRAY_SIZE(request), false));
-	fc_wait(req, FC_WAIT_MS, NULL);
-	assert_int_equal(req->used, 0);
-
-	struct {
-		struct fuse_in_header header;
-		struct fuse_read_in in;
-	} read = {.in = {.fh = file.fh, .size = 4096}};
-
-	fc_header(w.it->q, &read.header, FUSE_READ, entry.nodeid, sizeof(read));
-	req = fc_slot(w.it->q);
-	assert_non_null(req);
-	req->unique = read.header.unique;
-	memcpy(req->req, &read, sizeof(read));
-	const struct vq_buf reply[] = {
-		{req->req_gpa, sizeof(read), false}, {WINDOW_GPA, 4096, true}};
-	assert_true(fc_publish(req, reply, ARRAY_SIZE(reply), false));
-	fc_wait(req, FC_WAIT_MS, NULL);
-	assert_int_equal(req->used, 0);
-
-	fc_header(w.it->q, &read.header, FUSE_READ, entry.nodeid, sizeof(read));
-	req = fc_slot(w.it->q);
-	assert_non_null(req);
-	req->unique = read.header.unique;
-	memcpy(req->req, &read, sizeof(read));
-	req->room = sizeof(struct fuse_out_header) + 4096;
-	const struct vq_buf data[] = {{req->req_gpa, sizeof(read), false},
-		{req->rep_gpa, sizeof(struct fuse_out_header), true}, {WINDOW_GPA, 4096, true}};
-	assert_true(fc_publish(req, data, ARRAY_SIZE(data), false));
-	assert_int_equal(fc_wait(req, FC_WAIT_MS, NULL), -EFAULT);
-	it_assert_alive(w.it->q);
-}
-
-static void test_window_that_is_gone(void **state)
-{
-	window_that_is_gone(state, true);
-}
-
-static void test_refused_window_that_is_gone(void **state)
-{
-	window_that_is_gone(state, false);
-}
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -580,9 +429,6 @@ int main(int argc, char **argv)
 		IT_TEST_WITH(test_channel_closed, with_fs_v2),
 		IT_TEST_WITH(test_session_end, with_fs_v2),
 		IT_TEST_WITH(test_shmem_session_end, with_shmem),
-		IT_TEST_WITH(test_hostile_maps, with_fs_v2),
-		IT_TEST_WITH(test_window_that_is_gone, with_regions),
-		IT_TEST_WITH(test_refused_window_that_is_gone, with_regions),
 	};
 	static const struct it_difference differences[] = {
 #define DIFFERENT(test) {#test, "the C virtiofsd has no DAX window"}
@@ -595,9 +441,6 @@ int main(int argc, char **argv)
 		DIFFERENT(test_channel_closed),
 		DIFFERENT(test_session_end),
 		DIFFERENT(test_shmem_session_end),
-		DIFFERENT(test_hostile_maps),
-		DIFFERENT(test_window_that_is_gone),
-		DIFFERENT(test_refused_window_that_is_gone),
 	};
 
 	return it_main(argc, argv, "window", tests, ARRAY_SIZE(tests), differences,

@@ -66,6 +66,7 @@ struct wf wf_open(struct it *it)
 	struct wf w = {.it = it, .dialect = dax_dialect_find(options->dialect)};
 
 	w.shmem = strcmp(options->dialect, "shmem") == 0;
+	w.takes_none = options->takes_none;
 	wf_begin(&w);
 	return w;
 }
@@ -132,7 +133,8 @@ bool wf_offer(struct wf *w, const struct vu_mem_region *region, int fd)
 static void share_back(struct wf *w, const struct wf_map *map)
 {
 	assert_false(wf_offer(w, &map->region, map->fd));
-	assert_true(wf_offer(w, &map->region, map->fd));
+	if (!w->takes_none)
+		assert_true(wf_offer(w, &map->region, map->fd));
 }
 
 struct wf_map wf_map(struct wf *w, uint64_t at, uint64_t len)
@@ -187,7 +189,7 @@ void wf_unmap(struct wf *w, const struct wf_map *map)
 
 void wf_drop(struct wf *w, struct wf_map *map)
 {
-	if (w->shmem)
+	if (w->shmem && !w->takes_none)
 		wf_tell(w, VU_REM_MEM_REG, &map->region, -1);
 	fd_close(&map->fd);
 }
@@ -211,6 +213,21 @@ static void serve_io(struct wf *w)
 	munmap(window, WF_RANGE);
 	close(call.fd);
 	close(fd);
+}
+
+struct fc_req *wf_request(
+	struct wf *w, uint32_t opcode, uint64_t nodeid, const void *args, uint32_t len)
+{
+	struct fc_req *req = fc_slot(w->it->q);
+	struct fuse_in_header header;
+
+	assert_non_null(req);
+	fc_header(w->it->q, &header, opcode, nodeid, (uint32_t)sizeof(header) + len);
+	memcpy(req->req, &header, sizeof(header));
+	memcpy(req->req + sizeof(header), args, len);
+	req->unique = header.unique;
+	req->room = 2 * WF_PAGE;
+	return req;
 }
 
 int wf_ask(struct wf *w, struct fc_req *req, const struct vq_buf *bufs, size_t n)

@@ -27,12 +27,13 @@
 struct wf_options {
 	struct it_options it; /* first: what a test gets */
 	const char *dialect;
+	bool takes_none; /* shmem: no region of a mapping is ever taken */
 };
 
 #define WF_BITS (VU_BIT(VU_PROTOCOL_F_BACKEND_REQ) | VU_BIT(VU_PROTOCOL_F_BACKEND_SEND_FD))
 
-/* Options of a test; the view is the service's own choice. */
-#define WF_OPTIONS(name, word, bits, table)                                                        \
+/* Options of a test, and what else of struct wf_options; the view is the service's own choice. */
+#define WF_OPTIONS(name, word, bits, table, ...)                                                   \
 	static const char *const name##_extra[] = {                                                \
 		"--dax-window=64M", "--dax-dialect=" word, "--tag=t", NULL};                       \
 	static struct wf_options name = {                                                          \
@@ -43,13 +44,14 @@ struct wf_options {
 				.no_memory_slots = (table)},                                       \
 			.no_mount = true},                                                         \
 		.dialect = (word),                                                                 \
+		__VA_ARGS__                                                                        \
 	}
 
 struct wf {
 	struct it *it;
 	struct fc_queue *victim;
 	const struct dax_dialect *dialect;
-	bool shmem;
+	bool shmem, takes_none;
 	int channel;
 	uint64_t nodeid;    /* "mapped" */
 	uint64_t other, fh; /* "other", open */
@@ -80,6 +82,10 @@ void wf_tell(struct wf *w, uint32_t code, const struct vu_mem_region *region, in
 
 /* Offers a region by ADD_MEM_REG: true when it is taken, false when it is refused. */
 bool wf_offer(struct wf *w, const struct vu_mem_region *region, int fd);
+
+/* A request in RAM, not published yet: the header, and arguments behind it. */
+struct fc_req *wf_request(
+	struct wf *w, uint32_t opcode, uint64_t nodeid, const void *args, uint32_t len);
 
 /* Publishes a chain and waits for it; FS_IO is carried out with the file "mapped" meanwhile. */
 int wf_ask(struct wf *w, struct fc_req *req, const struct vq_buf *bufs, size_t n);
