@@ -36,6 +36,3 @@ void fs_dax_end(const struct fs_config *config);
 
 /* After a successful fsync: syncs the mappings where the front-end can, and answers the slot. */
 void fs_dax_sync(struct fs_slot *slot);
-
-/* Tells the owner of the request that it waits for the front-end now, once. */
-void fs_dax_park(struct fs_slot *slot);

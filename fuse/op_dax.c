@@ -148,15 +148,20 @@ void fs_dax_seen_free(struct fs_tree *tree)
 	free(seen);
 }
 
-/* So long ago that the next change is sure to have another ctime. */
+/*
+ * So long ago that the next change is sure to have another ctime. It comes from the share's file
+ * system, and may be any number.
+ */
 static bool is_settled(const struct statx_timestamp *ctime)
 {
 	struct timespec now;
 	int64_t since;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (now.tv_sec - ctime->tv_sec > 1)
+	if (ctime->tv_sec < now.tv_sec - 1)
 		return true;
+	if (ctime->tv_sec > now.tv_sec)
+		return false;
 	since = (now.tv_sec - ctime->tv_sec) * 1000000000 + now.tv_nsec - ctime->tv_nsec;
 	return since > CTIME_TICK_NS;
 }
@@ -206,11 +211,6 @@ void fs_dax_end(const struct fs_config *config)
 		dax_unmap_all(config->window);
 }
 
-void fs_dax_park(struct fs_slot *slot)
-{
-	fs_slot_park(slot);
-}
-
 static void done(struct dax_request *op, int error)
 {
 	fs_reply_err(container_of(op, struct fs_slot, dax_op), error);
@@ -235,7 +235,7 @@ void fs_dax_sync(struct fs_slot *slot)
 		return;
 	}
 	slot->dax_op.done = done;
-	fs_dax_park(slot);
+	fs_slot_park(slot);
 	dax_sync(window, slot->header.nodeid, &slot->dax_op);
 }
 
@@ -357,7 +357,7 @@ void fs_op_setupmapping(struct fs_slot *slot)
 		return;
 	}
 	slot->dax_op.done = map_done;
-	fs_dax_park(slot);
+	fs_slot_park(slot);
 	dax_map(config->window, key, fd, &entry, &slot->dax_op);
 }
 
@@ -382,6 +382,6 @@ void fs_op_removemapping(struct fs_slot *slot)
 		ranges[i] = (struct dax_entry){.window_offset = one.moffset, .len = one.len};
 	}
 	slot->dax_op.done = done;
-	fs_dax_park(slot);
+	fs_slot_park(slot);
 	dax_unmap(window, ranges, in.count, &slot->dax_op);
 }

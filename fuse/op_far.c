@@ -205,6 +205,7 @@ static void far_done(struct dax_request *op, int error)
 	struct fs_slot *slot = container_of(op, struct fs_slot, dax_op);
 	size_t asked = MIN(slot->payload.left, slot->payload.iov->iov_len - slot->payload.offset);
 
+	fs_fds_release(fs_tree_of(slot), FS_FD_LASTING);
 	if (error == 0)
 		vu_iov_skip(&slot->payload, (size_t)MIN(op->bytes, (uint64_t)asked));
 	if (error < 0 || op->bytes < asked || slot->payload.left == 0)
@@ -219,15 +220,25 @@ struct far {
 	struct dax_entry entry;
 };
 
-/* An fd for the front-end, or -errno. */
+/*
+ * An fd for the front-end, or -errno. It waits for its turn with all others that the guest asks
+ * for, so it is counted until the answer.
+ */
 static int far_file(const struct fs_slot *slot, int fd)
 {
-	int copy;
+	int copy, r = fs_fds_reserve(fs_tree_of(slot), FS_FD_LASTING);
 
-	if (is_write(slot) && fs_append_flag(slot))
-		return fs_reopen(fs_config_of(slot)->proc_fd, fd, O_WRONLY | O_APPEND);
-	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	return copy < 0 ? -errno : copy;
+	if (r < 0)
+		return r;
+	if (is_write(slot) && fs_append_flag(slot)) {
+		copy = fs_reopen(fs_config_of(slot)->proc_fd, fd, O_WRONLY | O_APPEND);
+	} else {
+		copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		copy = copy < 0 ? -errno : copy;
+	}
+	if (copy < 0)
+		fs_fds_release(fs_tree_of(slot), FS_FD_LASTING);
+	return copy;
 }
 
 static int plan_far(const struct fs_slot *slot, int fd, struct far *far)
@@ -286,7 +297,7 @@ static void carry(struct fs_slot *slot)
 	}
 	slot->dax_op.done = far_done;
 	slot->dax_op.bytes = 0;
-	fs_dax_park(slot);
+	fs_slot_park(slot);
 	dax_io(fs_config_of(slot)->window, far.fd, &far.entry, &slot->dax_op);
 }
 

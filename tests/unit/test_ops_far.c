@@ -276,6 +276,33 @@ static void test_short_and_failed(void **state)
 	client_free(c);
 }
 
+/* What waits for the front-end holds a file: it is counted, until the answer, also of a failure. */
+static void test_files_are_counted(void **state)
+{
+	static struct buffer b;
+	uint64_t node, fh, last = 0;
+	struct client *c = far_client(&node, &fh, O_RDWR);
+	struct fuse_open_out open;
+	size_t bytes = 0;
+
+	(void)state;
+	for (int i = 0; i < 2000; i++) {
+		window.answer = i % 2 ? -ENOSPC : 0;
+		two_segments(&b, 0, true);
+		assert_int_equal(
+			transfer(c, FUSE_WRITE, node, fh, 0, &b, &bytes), window.answer);
+	}
+	window.answer = 0;
+	while (do_open(c, FUSE_OPEN, node, O_RDONLY, &open) == 0)
+		last = open.fh;
+	two_segments(&b, 0, true);
+	assert_int_equal(transfer(c, FUSE_WRITE, node, fh, 0, &b, &bytes), -ENFILE);
+	assert_int_equal(do_release(c, FUSE_RELEASE, node, last), 0);
+	two_segments(&b, 0, true);
+	assert_int_equal(transfer(c, FUSE_WRITE, node, fh, 0, &b, &bytes), 0);
+	client_free(c);
+}
+
 static void test_dialects_without_io(void **state)
 {
 	static struct buffer b;
@@ -386,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_reach),
 		cmocka_unit_test(test_append),
 		cmocka_unit_test(test_short_and_failed),
+		cmocka_unit_test(test_files_are_counted),
 		cmocka_unit_test(test_dialects_without_io),
 		cmocka_unit_test(test_outside_ram),
 		cmocka_unit_test(test_answer_outside_ram),
