@@ -50,8 +50,7 @@ struct dax_view;
 int dax_view_new(enum dax_view_kind kind, struct dax_mount *mount,
 	const struct dax_backing_ops *ops, void *ctx, struct dax_view **view);
 
-/* Ends the mount. NULL is fine. The serving thread has been joined, or was
- * never started. */
+/* Ends the mount. NULL is fine. The serving thread has ended, or was never started. */
 void dax_view_free(struct dax_view *view);
 
 /* What it was made as. Any thread. */
@@ -73,9 +72,13 @@ int dax_view_open(struct dax_view *view, int fd, int *out);
 
 /*
  * The file (as it is on the host) has changed: pages of copies that front-ends see of it are
- * fetched anew. Nothing to do, and cheap, when there is no copy.
+ * fetched anew. Nothing to do, and cheap, when there is no copy. Any thread but the serving one,
+ * for which it may wait.
  */
 void dax_view_changed(struct dax_view *view, dev_t dev, ino_t ino);
 
-/* Views in use: by an fd, and on most file systems by a mapping. Leaks are measured by it. */
+/*
+ * Views in use: by an fd, and on most file systems by a mapping. Leaks are measured by it. Any
+ * thread.
+ */
 unsigned int dax_view_count(struct dax_view *view);

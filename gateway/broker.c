@@ -317,8 +317,12 @@ static int send_request(struct gw_broker *broker, enum broker_op op, int32_t id,
 	struct broker_request request = {.op = op, .number = ++broker->number, .id = id};
 	struct pollfd ready = {.fd = broker->socket, .events = POLLOUT};
 	ssize_t n;
+	int r;
 
-	if (poll(&ready, 1, ANSWER_MS) <= 0)
+	do {
+		r = poll(&ready, 1, ANSWER_MS);
+	} while (r < 0 && errno == EINTR);
+	if (r <= 0)
 		return -ETIMEDOUT;
 	n = send_message(broker->socket, &request, sizeof(request), fd, MSG_DONTWAIT);
 	return n < 0 ? (int)n : 0;
