@@ -265,6 +265,7 @@ int fw_channel_start(const struct fw_channel_config *config, struct fw_channel *
 	r = channel->stop < 0 ? errno : pthread_create(&channel->thread, NULL, run, channel);
 	if (r) {
 		fd_close(&channel->stop);
+		pthread_mutex_destroy(&channel->lock);
 		free(channel);
 		return -r;
 	}

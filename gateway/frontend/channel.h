@@ -55,7 +55,11 @@ int fw_channel_start(const struct fw_channel_config *config, struct fw_channel *
 /* Ends the thread. NULL is fine. */
 void fw_channel_stop(struct fw_channel *channel);
 
-/* The next fault: committed once (FW_FAULT_DROP: until it is set anew). */
+/*
+ * The fault of the next MAP that touches window_offset: committed once (FW_FAULT_REFUSE: until
+ * another is set; after FW_FAULT_DROP nothing is ever answered). `ms`: how long a delay is. Any
+ * thread.
+ */
 void fw_channel_fault(
 	struct fw_channel *channel, enum fw_fault fault, uint64_t window_offset, unsigned int ms);
 

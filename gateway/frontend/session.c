@@ -19,16 +19,7 @@
 
 #define WINDOW_GPA UINT64_C(0x1000000000)
 #define CONNECT_MS 10000
-#define SHMEM_MAX  256
 #define CHUNK      FU_DATA_MAX
-
-struct shmem_config {
-	uint32_t n_regions;
-	uint32_t padding;
-	uint64_t sizes[SHMEM_MAX];
-} __attribute__((packed));
-WIRE_SIZE(struct shmem_config, 2056);
-WIRE_OFFSET(struct shmem_config, sizes, 8);
 
 /* ---- opening ---- */
 
@@ -61,7 +52,6 @@ static void *host(void *ctx, uint64_t gpa, uint64_t len)
 static int connect_device(struct ft_run *run)
 {
 	const struct ft_options *o = run->options;
-
 	int r;
 
 	if (o->listen || access(o->socket, F_OK) < 0)
@@ -108,23 +98,16 @@ static int negotiate(struct ft_run *run)
 /* The window that the back-end declares, in shmem; else what we were told. */
 static int window_size(struct ft_run *run, uint64_t *window)
 {
-	struct shmem_config config;
-	struct vu_header header;
-	size_t size;
+	uint64_t sizes[VU_SHMEM_REGIONS];
 	int r;
 
 	*window = run->options->window;
 	if (!run->options->shmem)
 		return 0;
-	r = vu_frontend_send(run->fe, VU_GET_SHMEM_CONFIG, 0, NULL, 0, NULL, 0);
-	if (r == 0)
-		r = vu_frontend_recv(run->fe, &header, &config, sizeof(config), &size, NULL);
+	r = vu_frontend_get_shmem(run->fe, sizes);
 	if (r < 0)
 		return r;
-	if (header.request != VU_GET_SHMEM_CONFIG || size != sizeof(config) ||
-		header.flags != (VU_VERSION | VU_FLAG_REPLY))
-		return -EPROTO;
-	*window = config.sizes[0];
+	*window = r ? sizes[0] : 0;
 	if (!*window || *window % FT_PAGE) {
 		ft_error(run, "the back-end declares a window of %llu bytes",
 			(unsigned long long)*window);

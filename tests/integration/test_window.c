@@ -56,21 +56,12 @@ struct message {
 
 static void ask_for_window(struct vu_frontend *fe)
 {
-	struct {
-		uint32_t n, padding;
-		uint64_t sizes[256];
-	} answer;
-	struct vu_header header;
-	size_t size;
+	uint64_t sizes[VU_SHMEM_REGIONS];
 
-	assert_int_equal(vu_frontend_send(fe, VU_GET_SHMEM_CONFIG, 0, NULL, 0, NULL, 0), 0);
-	assert_int_equal(vu_frontend_recv(fe, &header, &answer, sizeof(answer), &size, NULL), 0);
-	assert_int_equal(header.request, VU_GET_SHMEM_CONFIG);
-	assert_int_equal(size, sizeof(answer));
-	assert_int_equal(answer.n, 1);
-	assert_int_equal(answer.sizes[0], WINDOW);
-	for (size_t i = 1; i < 256; i++)
-		assert_int_equal(answer.sizes[i], 0);
+	assert_int_equal(vu_frontend_get_shmem(fe, sizes), 1);
+	assert_int_equal(sizes[0], WINDOW);
+	for (size_t i = 1; i < VU_SHMEM_REGIONS; i++)
+		assert_int_equal(sizes[i], 0);
 }
 
 static struct window open_window(void **state, const char *dialect)
