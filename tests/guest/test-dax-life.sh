@@ -92,23 +92,56 @@ test_tail()
 		test "$(stat -c %s "$SHARE/tail")" = 5000
 }
 
-# Mappings that are in place, loaded from and stored to by a process that lives on.
-test_stop()
+# Mappings that are in place, loaded from and stored to by a process that lives on, while QEMU stops
+# and continues until it is through. STOPS: how often; -1: it did not. WORK: what the process came
+# to; 124: the guest died under it.
+stop_and_go()
 {
-	local worker status=0 i
+	local worker steps=$((steps > 1500 ? steps : 1500))
+	STOPS=0 WORK=0
+	rm -rf "$SHARE/stop"
 	mkdir "$SHARE/stop"
 	dax_ops a /mnt/stop "" >"$RUN/stop" 2>&1 &
 	worker=$!
-	for i in 1 2 3 4 5 6; do
-		sleep 0.5
-		qmp a stop >/dev/null || status=1
-		sleep 0.2
-		qmp a cont >/dev/null || status=1
+	while kill -0 "$worker" 2>/dev/null && ((STOPS >= 0)); do
+		sleep 0.3
+		if qmp a stop && sleep 0.2 && qmp a cont; then
+			STOPS=$((STOPS + 1))
+		else
+			STOPS=-1
+		fi >/dev/null
 	done
-	check "dax-life: QEMU stops and continues" test $status -eq 0
-	wait "$worker"
-	status=$?
-	check "dax-life: random work meanwhile ($(tail -n 1 "$RUN/stop"))" test $status -eq 0
+	wait "$worker" || WORK=$?
+}
+
+# A mapping that is asked for in the instant of `stop` may be the end of QEMU 11.1 (SIGSEGV: 1 of 7
+# runs of 40 stops each, under load). True when that has happened, in the middle of the work. What
+# the guest had found until then is lost with it; so the same work is to be done again, in another
+# guest, which is up then.
+killed_by_stop()
+{
+	((WORK == 124)) && guest_segfault a || return
+	echo "# guest a: QEMU 11.1 died of SIGSEGV in a stop"
+	guest_forget a
+	backend_gone a || backend_stop a
+	dax_kernel newest
+	dax_start a 32M
+	dax_kernel stock
+}
+
+test_stop()
+{
+	stop_and_go
+	if killed_by_stop; then
+		stop_and_go
+		if killed_by_stop; then
+			skip "dax-life: random work while QEMU stops and continues" \
+				"QEMU 11.1 died of SIGSEGV in its stop, twice"
+			return
+		fi
+	fi
+	check "dax-life: QEMU stops and continues ($STOPS times)" test "$STOPS" -ge 2
+	check "dax-life: random work meanwhile ($(tail -n 1 "$RUN/stop"))" test "$WORK" -eq 0
 	grep '^file ' "$RUN/stop" >"$RUN/model"
 	"$TOOL" daxsum "$SHARE/stop" >"$RUN/sums"
 	check_same "dax-life: the host's files are the model's" "$RUN/model" "$RUN/sums"
