@@ -36,8 +36,7 @@ static struct it_options connecting = {
 };
 static const char *const never_extra[] = {
 	"--dax-window", WINDOW, "--dax-dialect", "shmem", "--dax", "never", NULL};
-static struct it_options never = {
-	.be = {.extra = never_extra, .tag = "tool"}, .no_client = true};
+static struct it_options never = {.be = {.extra = never_extra, .tag = "tool"}, .no_client = true};
 static const char *const read_only_extra[] = {
 	"--dax-window", WINDOW, "--dax-dialect", "fs-v2", "--readonly", NULL};
 static struct it_options read_only = {.be = {.extra = read_only_extra}, .no_client = true};
@@ -198,6 +197,97 @@ static void json_says_why_nothing_was_checked(void **state)
 	assert_string_equal(strrchr(line, '"'), "\"}\n");
 }
 
+/* What it says: stdout and stderr, cut at the buffers' ends; its exit status. */
+static int hear(const struct it *it, const char *words, char *out, char *err, size_t size)
+{
+	char command[512];
+	size_t n;
+	FILE *f;
+	int status;
+
+	snprintf(command, sizeof(command), "\"$FRONTEND\" dax %s %s 2>\"%s/../said\"", words,
+		it->be.sock, it_path(it, ""));
+	f = popen(command, "r");
+	assert_non_null(f);
+	n = fread(out, 1, size - 1, f);
+	out[n] = '\0';
+	status = WEXITSTATUS(pclose(f));
+	snprintf(command, sizeof(command), "%s/../said", it_path(it, ""));
+	f = fopen(command, "re");
+	assert_non_null(f);
+	n = fread(err, 1, size - 1, f);
+	err[n] = '\0';
+	fclose(f);
+	unlink(command);
+	return status;
+}
+
+/* A number of the one object, which must be there; `key` with its quotes. */
+static double number(const char *json, const char *key)
+{
+	const char *at = strstr(json, key);
+
+	if (!at || at[strlen(key)] != ':')
+		fail_msg("no %s in %s", key, json);
+	return atof(at + strlen(key) + 1);
+}
+
+/* One line, one object, and no bracket is left open. */
+static void assert_one_object(const char *json)
+{
+	int depth = 0;
+
+	assert_int_equal(json[0], '{');
+	assert_ptr_equal(strchr(json, '\n'), json + strlen(json) - 1);
+	for (const char *at = json; *at; at++) {
+		depth += *at == '{' || *at == '[';
+		depth -= *at == '}' || *at == ']';
+		assert_true(depth > 0 || at[1] == '\n' || *at == '\n');
+	}
+	assert_int_equal(depth, 0);
+}
+
+static void progress_and_summary_are_said(void **state)
+{
+	char out[4096], err[4096];
+
+	assert_int_equal(hear(*state,
+				 "storm --dialect fs-v2 --window " WINDOW " --seconds 3 "
+				 "--json --connect",
+				 out, err, sizeof(out)),
+		0);
+	assert_non_null(strstr(err, "   1s "));
+	assert_non_null(strstr(err, "all well: "));
+	assert_non_null(strstr(err, " maps/s; latency mean "));
+	assert_one_object(out);
+	assert_true(number(out, "\"status\"") == 0);
+	assert_true(number(out, "\"window\"") == 64 << 20);
+	assert_true(number(out, "\"failures\"") == 0);
+	assert_true(number(out, "\"operations\"") > 0);
+	assert_true(number(out, "\"seconds\"") >= 3);
+	assert_true(number(out, "\"maps_per_second\"") > 0);
+	assert_true(number(out, "\"p99_us\"") >= number(out, "\"p50_us\""));
+	/* Of the maps, which come first: more than one went in a message. */
+	assert_true(number(out, "\"entries\"") > number(out, "\"messages\""));
+}
+
+static void a_fault_is_counted(void **state)
+{
+	char out[4096], err[4096];
+
+	assert_int_equal(
+		hear(*state,
+			"fault --fault refuse --dialect fs-v2 --window " WINDOW " --json --connect",
+			out, err, sizeof(out)),
+		0);
+	assert_non_null(strstr(err, "refuse: failed: mapping 5 (ENOSPC); made: 7 of 8"));
+	assert_one_object(out);
+	assert_true(number(out, "\"status\"") == 0);
+	assert_true(number(out, "\"faults\"") >= 1);
+	assert_true(number(out, "\"refused\"") >= 1);
+	assert_true(number(out, "\"failures\"") == 0);
+}
+
 static void a_read_only_share_is_said(void **state)
 {
 	assert_int_equal(tool(*state, "verify", "fs-v2", "--count", "1"), 3);
@@ -235,6 +325,8 @@ static const struct it_difference differences[] = {
 	{"nothing_is_left_where_nothing_is_mapped", "it has no window"},
 	{"nothing_is_left_by_another_dialect", "it has no window"},
 	{"json_says_why_nothing_was_checked", "the tool's words, not the back-end's"},
+	{"progress_and_summary_are_said", "it has no window"},
+	{"a_fault_is_counted", "it has no window"},
 	{"a_read_only_share_is_said", "it has no window"},
 	{"no_window_is_said", "the tool's words, not the back-end's"},
 	{"usage_is_said", "the tool's words, not the back-end's"},
@@ -259,6 +351,8 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(nothing_is_left_where_nothing_is_mapped, never),
 	IT_TEST_WITH(nothing_is_left_by_another_dialect, fs_v2),
 	IT_TEST_WITH(json_says_why_nothing_was_checked, none),
+	IT_TEST_WITH(progress_and_summary_are_said, fs_v2),
+	IT_TEST_WITH(a_fault_is_counted, fs_v2),
 	IT_TEST_WITH(a_read_only_share_is_said, read_only),
 	IT_TEST_WITH(usage_is_said, none),
 };

@@ -21,6 +21,7 @@
 #define CHANNEL (VU_BIT(VU_PROTOCOL_F_BACKEND_REQ) | VU_BIT(VU_PROTOCOL_F_BACKEND_SEND_FD))
 
 static const char *const fs_v2[] = {"--dax-window=64M", "--dax-dialect=fs-v2", NULL};
+static const char *const fs_count[] = {"--dax-window=64M", "--dax-dialect=fs-count", NULL};
 static const char *const seed[] = {"--dax-window=64M", "--dax-dialect=seed", NULL};
 static const char *const shmem[] = {"--dax-window=64M", "--tag=t", "--dax-view=direct", NULL};
 
@@ -35,6 +36,7 @@ static const char *const shmem[] = {"--dax-window=64M", "--tag=t", "--dax-view=d
 		.no_mount = true,                                                                  \
 	}
 WITH(with_fs_v2, fs_v2, CHANNEL, .no_memory_slots = false);
+WITH(with_fs_count, fs_count, CHANNEL, .no_memory_slots = false);
 WITH(with_seed, seed, CHANNEL, .no_memory_slots = true);
 /* Without CONFIGURE_MEM_SLOTS mappings do not come back as memory: as crosvm does it. */
 WITH(with_shmem, shmem, CHANNEL | VU_BIT(VU_PROTOCOL_F_SHMEM), .no_memory_slots = true);
@@ -376,9 +378,9 @@ static void test_channel_closed(void **state)
 }
 
 /* Everything is unmapped at the session's end, in one message where the dialect can say so. */
-static void test_session_end(void **state)
+static void session_end(void **state, const char *dialect)
 {
-	struct window w = open_window(state, "fs-v2");
+	struct window w = open_window(state, dialect);
 	struct fc_req *req = send_map(&w, 2 * RANGE, RANGE);
 	unsigned int entries;
 	struct message m;
@@ -392,6 +394,21 @@ static void test_session_end(void **state)
 	assert_int_equal(m.entries[0].window_offset, 0);
 	assert_true(m.entries[0].len == UINT64_MAX);
 	answer(&w, &m, 0);
+}
+
+static void test_session_end(void **state)
+{
+	session_end(state, "fs-v2");
+}
+
+static void test_count_session_end(void **state)
+{
+	session_end(state, "fs-count");
+}
+
+static void test_seed_session_end(void **state)
+{
+	session_end(state, "seed");
 }
 
 static void test_shmem_session_end(void **state)
@@ -408,6 +425,62 @@ static void test_shmem_session_end(void **state)
 	assert_int_equal(serve_all(&w, DAX_OP_UNMAP, &entries), 3);
 }
 
+/* Two mappings, then fsync: what the front-end says of their sync is the guest's answer. */
+static void fsync_of_mapped(void **state, const char *dialect, uint64_t value, int expected)
+{
+	struct window w = open_window(state, dialect);
+	struct fc_req *reqs[] = {send_map(&w, 0, RANGE), send_map(&w, 4 * RANGE, RANGE)}, *req;
+	struct fuse_fsync_in in = {0};
+	struct fuse_open_out file;
+	unsigned int entries;
+
+	serve_all(&w, DAX_OP_MAP, &entries);
+	assert_replies(reqs, ARRAY_SIZE(reqs), 0);
+	assert_int_equal(fc_open(w.it->q, w.nodeid, O_RDWR, &file), 0);
+	in.fh = file.fh;
+	req = fc_send(w.it->q, &(struct fc_call){.opcode = FUSE_FSYNC,
+				       .nodeid = w.nodeid,
+				       .args = &in,
+				       .args_len = sizeof(in)});
+	assert_non_null(req);
+	for (uint64_t seen = 0; dax_dialect_code(w.dialect, DAX_OP_SYNC) && seen < 2;) {
+		struct message m = receive(&w);
+
+		assert_int_equal(m.op, DAX_OP_SYNC);
+		for (size_t i = 0; i < m.n; i++) {
+			assert_int_equal(m.entries[i].window_offset % (4 * RANGE), 0);
+			assert_int_equal(m.entries[i].len, RANGE);
+		}
+		/* Refused together they come again one by one. */
+		seen += m.n > 1 && value ? 0 : m.n;
+		assert_int_equal(fc_wait(req, 50, NULL), FC_TIMEOUT);
+		answer(&w, &m, value);
+	}
+	assert_int_equal(fc_wait(req, FC_WAIT_MS, NULL), expected);
+	assert_false(has_message(&w, 100));
+}
+
+static void test_fsync_syncs(void **state)
+{
+	fsync_of_mapped(state, "fs-v2", 0, 0);
+}
+
+static void test_fsync_of_seed_syncs(void **state)
+{
+	fsync_of_mapped(state, "seed", 0, 0);
+}
+
+static void test_fsync_fails_with_it(void **state)
+{
+	fsync_of_mapped(state, "fs-v2", (uint64_t)-EDQUOT, -EDQUOT);
+}
+
+/* Where there is no such message the file's own fsync is all. */
+static void test_fsync_without_message(void **state)
+{
+	fsync_of_mapped(state, "fs-count", 0, 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,7 +492,13 @@ int main(int argc, char **argv)
 		IT_TEST_WITH(test_never_answered, with_fs_v2),
 		IT_TEST_WITH(test_channel_closed, with_fs_v2),
 		IT_TEST_WITH(test_session_end, with_fs_v2),
+		IT_TEST_WITH(test_count_session_end, with_fs_count),
+		IT_TEST_WITH(test_seed_session_end, with_seed),
 		IT_TEST_WITH(test_shmem_session_end, with_shmem),
+		IT_TEST_WITH(test_fsync_syncs, with_fs_v2),
+		IT_TEST_WITH(test_fsync_of_seed_syncs, with_seed),
+		IT_TEST_WITH(test_fsync_fails_with_it, with_fs_v2),
+		IT_TEST_WITH(test_fsync_without_message, with_fs_count),
 	};
 	static const struct it_difference differences[] = {
 #define DIFFERENT(test) {#test, "the C virtiofsd has no DAX window"}
@@ -431,7 +510,13 @@ int main(int argc, char **argv)
 		DIFFERENT(test_never_answered),
 		DIFFERENT(test_channel_closed),
 		DIFFERENT(test_session_end),
+		DIFFERENT(test_count_session_end),
+		DIFFERENT(test_seed_session_end),
 		DIFFERENT(test_shmem_session_end),
+		DIFFERENT(test_fsync_syncs),
+		DIFFERENT(test_fsync_of_seed_syncs),
+		DIFFERENT(test_fsync_fails_with_it),
+		DIFFERENT(test_fsync_without_message),
 	};
 
 	return it_main(argc, argv, "window", tests, ARRAY_SIZE(tests), differences,
