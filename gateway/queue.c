@@ -439,6 +439,12 @@ int gw_queue_set_events(struct gw_queue *queue, int call, int err)
 	gw_queue_lock(queue);
 	r = set_events(queue, call, err);
 	gw_queue_collect_call(queue, &signals);
+	/*
+	 * What was pushed before may have been told to nobody: QEMU starts a ring with a call fd at
+	 * which no one listens, and gives the guest's when it has enabled all rings.
+	 */
+	if (!r && queue->started && queue->call && !signals.call)
+		signals.call = gw_event_get(queue->call);
 	gw_queue_unlock(queue);
 	gw_signals_send(&signals);
 	return r;

@@ -64,7 +64,10 @@ void gw_queue_pause(struct gw_queue *queue, bool pause);
 /* Another kick fd (consumed) for a started queue. */
 void gw_queue_set_kick(struct gw_queue *queue, int kick);
 
-/* Other call and err fds (borrowed). -errno: the old ones stay. */
+/*
+ * Other call and err fds (borrowed). The driver of a started queue is interrupted once: who had the
+ * old ones may not have heard of what was pushed. -errno: the old ones stay.
+ */
 int gw_queue_set_events(struct gw_queue *queue, int call, int err);
 
 /* Another memory table (borrowed). A ring that is not in it rests until it is again (logged). */

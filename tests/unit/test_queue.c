@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A queue's threads against a driver in the same process and a file system that may block. */
+#include <sys/eventfd.h>
+
 #include "tests/unit/queue_fixture.h"
 
 static unsigned char A = 'A', B = 'B', C = 'C';
@@ -189,8 +191,34 @@ static void test_late_call(void **state)
 	assert_true(run(f, 1, &f->done['A'], 1));
 	/* Once. */
 	assert_true(read(f->driver.call, &(uint64_t){ 0 }, 8) == 8);
+	assert_int_equal(poll(&call, 1, 20), 0);
+	teardown(f);
+}
+
+/*
+ * A ring that is started with a call fd at which nobody listens (QEMU), and serves what was there:
+ * the driver hears of it when it gives another. One that is stopped has nothing to say.
+ */
+static void test_another_call(void **state)
+{
+	struct fixture *f = setup(0);
+	int deaf = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct pollfd call = { .fd = f->driver.call, .events = POLLIN };
+
+	assert_int_equal(gw_queue_set_events(f->queue, deaf, f->driver.err), 0);
+	send(f, IN_PLACE, &A, 0);
+	wait_ended(f, 1);
+	usleep(20000);
+	assert_int_equal(poll(&(struct pollfd){ .fd = deaf, .events = POLLIN }, 1, 0), 1);
+	assert_int_equal(poll(&call, 1, 0), 0);
+	assert_int_equal(gw_queue_set_events(f->queue, f->driver.call, f->driver.err), 0);
+	assert_int_equal(poll(&call, 1, 0), 1);
+	assert_true(run(f, 1, &f->done['A'], 1));
+	gw_queue_stop(f->queue);
+	assert_true(read(f->driver.call, &(uint64_t){ 0 }, 8) == 8 || errno == EAGAIN);
 	assert_int_equal(gw_queue_set_events(f->queue, f->driver.call, f->driver.err), 0);
 	assert_int_equal(poll(&call, 1, 0), 0);
+	close(deaf);
 	teardown(f);
 }
 
@@ -317,6 +345,7 @@ int main(void)
 		cmocka_unit_test(test_relief_has_a_bound),
 		cmocka_unit_test(test_other_fds),
 		cmocka_unit_test(test_late_call),
+		cmocka_unit_test(test_another_call),
 		cmocka_unit_test(test_dead_kicks),
 		cmocka_unit_test(test_broken_ring),
 		cmocka_unit_test(test_ticker_rests),
