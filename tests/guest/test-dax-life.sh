@@ -93,8 +93,8 @@ test_tail()
 }
 
 # Mappings that are in place, loaded from and stored to by a process that lives on, while QEMU stops
-# and continues until it is through. STOPS: how often; -1: it did not. WORK: what the process came
-# to; 124: the guest died under it.
+# and continues, up to six times. STOPS: how often; -1: it did not. WORK: what the process came to;
+# 124: the guest died under it.
 stop_and_go()
 {
 	local worker steps=$((steps > 1500 ? steps : 1500))
@@ -103,8 +103,8 @@ stop_and_go()
 	mkdir "$SHARE/stop"
 	dax_ops a /mnt/stop "" >"$RUN/stop" 2>&1 &
 	worker=$!
-	while kill -0 "$worker" 2>/dev/null && ((STOPS >= 0)); do
-		sleep 0.3
+	while kill -0 "$worker" 2>/dev/null && ((STOPS >= 0 && STOPS < 6)); do
+		sleep 0.5
 		if qmp a stop && sleep 0.2 && qmp a cont; then
 			STOPS=$((STOPS + 1))
 		else

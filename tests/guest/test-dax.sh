@@ -65,10 +65,10 @@ if ((TEST_SCALE >= 100)); then
 	done
 else
 	ops stock none 64 "mmap"
-	ops newest none 4 ""
+	ops newest none 4 "truncate"
 	ops stock inode 4 "psync"
 	ops newest inode 64 "libaio"
-	ops stock always 64 ""
+	ops stock always 64 "files"
 	ops newest always 4 "mmap"
 fi
 finish
