@@ -53,6 +53,7 @@ struct gw_window {
 	/* Of the connection that there is. */
 	uint64_t features;
 	bool asked, attached;
+	bool told;                  /* that it knows no window */
 	struct vu_channel *channel; /* until it is attached */
 	struct dax_counters before; /* when it was attached */
 };
@@ -213,6 +214,34 @@ static bool agreed(const struct gw_window *window)
 	return !window->shmem || (window->asked && (window->features & shmem) == shmem);
 }
 
+/* What this front-end did not agree on; NULL: nothing, though its channel may yet have to come. */
+static const char *lacking(const struct gw_window *window)
+{
+	if (!(window->features & VU_BIT(VU_PROTOCOL_F_BACKEND_REQ)))
+		return "BACKEND_REQ";
+	if (agreed(window))
+		return NULL;
+	if (!(window->features & VU_BIT(VU_PROTOCOL_F_SHMEM)))
+		return "SHMEM";
+	return window->asked ? "REPLY_ACK" : "GET_SHMEM_CONFIG";
+}
+
+/* When the device runs, all has been negotiated. */
+static void tell_if_declined(struct gw_window *window)
+{
+	const char *missing = lacking(window);
+
+	if (window->told || window->idle || !missing)
+		return;
+	window->told = true;
+	log_warn("DAX window",
+		"not used: the front-end knows no DAX window of dialect %s, it lacks %s: %s",
+		dax_dialect_name(window->dialect), missing,
+		window->shmem ? "take QEMU 11.1's vhost-user-test-device-pci, or name an older "
+				"front-end's --dax-dialect"
+			      : "another --dax-dialect may be its own");
+}
+
 static void attach_if_agreed(struct gw_window *window)
 {
 	bool regions =
@@ -299,7 +328,7 @@ void gw_window_disconnect(struct gw_window *window)
 	vu_channel_free(window->channel);
 	window->channel = NULL;
 	window->features = 0;
-	window->asked = window->attached = false;
+	window->asked = window->attached = window->told = false;
 	/* Its fd is closed in there. */
 	ev_io_stop(window->loop, &window->io);
 	dax_window_attach(window->dax, NULL, false);
@@ -309,6 +338,8 @@ void gw_window_disconnect(struct gw_window *window)
 
 void gw_window_set_running(struct gw_window *window, bool running)
 {
+	if (running)
+		tell_if_declined(window);
 	dax_window_set_running(window->dax, running);
 	run(window);
 }
