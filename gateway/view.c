@@ -29,6 +29,7 @@
 
 #include "gateway/broker.h"
 #include "gateway/thread.h"
+#include "gateway/userns.h"
 #include "vhostuser/fd.h"
 #include "vhostuser/log.h"
 
@@ -38,6 +39,7 @@
 struct gw_view {
 	enum dax_view_kind kind; /* what to try */
 	bool asked;              /* by name, not by auto */
+	bool partial;            /* the mount is of a user namespace with few users */
 	int error;               /* of a step that failed */
 	const char *missing;     /* which one */
 	struct dax_mount mount;  /* until `view` has it */
@@ -104,6 +106,7 @@ static void acquire(struct gw_view *view)
 {
 	int r = gw_broker_mount(&view->mount);
 
+	view->partial = gw_userns_is_partial();
 	if (r) {
 		fail(view, missing_for_mount(view->kind, r), r);
 		return;
@@ -267,6 +270,11 @@ struct dax_view *gw_view_start(struct gw_view *view, int root_fd)
 	/* Stuck: gw_view_free() finds the same. */
 	(void)stop(view);
 	return NULL;
+}
+
+bool gw_view_is_partial(const struct gw_view *view)
+{
+	return view->partial;
 }
 
 void gw_view_free(struct gw_view *view)
