@@ -13,10 +13,12 @@
  * memory_region_get_fd().) Between the stop and that moment QEMU neither sends nor reads anything
  * that could change the list. What we refused is not in it, and nothing happens.
  *
- * So a region is refused where QEMU sends it because of our own request: its answer came, and no
- * region since. We have the file anyway, and learn from the region's address where the window lies.
- * Any other is taken: when a device starts, no would be the end of it; and when RAM is plugged in,
- * the regions that QEMU still misses come first, and no would be the end of that message.
+ * So we refuse the ADD_MEM_REG of any range of the window that our own SHMEM_MAP caused: QEMU's
+ * answer to it came, and no region since. The refusal is an error in the answer to that message
+ * ("vhost_set_mem_table failed" in QEMU's log); the mapping stays, in QEMU and for the guest. We
+ * have the file anyway, and learn from the region's address where the window lies. Any other region
+ * is taken: when a device starts, no would be the end of it; and when RAM is plugged in, the
+ * regions that QEMU still misses come first, and no would be the end of that message.
  */
 #include <errno.h>
 #include <fcntl.h>

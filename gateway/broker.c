@@ -124,8 +124,9 @@ int gw_broker_mount(struct dax_mount *mount)
 	int r;
 
 	*mount = (struct dax_mount){.fuse_fd = -1, .root_fd = -1};
+	/* EPERM, as a container's rules for devices have it, is not about the mount here. */
 	if (fuse_fd < 0)
-		return -errno;
+		return errno == EPERM ? -EACCES : -errno;
 	context = fsopen("fuse", FSOPEN_CLOEXEC);
 	if (context < 0)
 		return -errno;

@@ -11,7 +11,8 @@ struct gw_broker;
 
 /*
  * Makes the private mount, detached: it is in no mount namespace, and gone with its last fd.
- * *mount is the caller's. Before confinement: it takes CAP_SYS_ADMIN. -errno.
+ * *mount is the caller's. Before confinement: it takes CAP_SYS_ADMIN. -EPERM: without that;
+ * -EACCES: /dev/fuse may not be opened; -ENOENT, -ENODEV, -ENXIO: there is no FUSE; -errno.
  */
 int gw_broker_mount(struct dax_mount *mount);
 

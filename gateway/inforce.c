@@ -10,6 +10,7 @@
 #include "fuse/owner.h"
 #include "gateway/pool.h"
 #include "gateway/sandbox.h"
+#include "gateway/window.h"
 #include "vhostuser/log.h"
 
 static const char *sandbox_name(const struct gw_options *options)
@@ -33,6 +34,14 @@ static void warn_of_absent(const struct gw_options *options)
 			options->thread_pool_size, GW_POOL_THREADS_MAX);
 }
 
+static void warn_of_idle_dax(const struct gw_options *options)
+{
+	if (options->dax_idle_option && !gw_window_wanted(options))
+		log_warn("DAX window", "--%s has no effect without a window: %s",
+			options->dax_idle_option,
+			options->dialect ? "add --dax-window SIZE" : "--dax-dialect is off");
+}
+
 static const char *kind_of_ids(const struct gw_options *options)
 {
 	if (options->owner_xattr)
@@ -44,6 +53,7 @@ void gw_in_force_log(
 	const struct gw_options *options, const struct gw_share *share, const struct fs *fs)
 {
 	warn_of_absent(options);
+	warn_of_idle_dax(options);
 	log_info("in force", "sandbox %s%s, seccomp none, ids %s, file handles %s",
 		sandbox_name(options),
 		gw_userns_wanted(options) ? " in a user namespace" : "", kind_of_ids(options),

@@ -126,6 +126,8 @@ static int service_new(
 		config.view = gw_view_start(service->view, share->root_fd);
 	if (service->window && !config.view)
 		gw_window_set_idle(service->window);
+	if (service->window && service->view && gw_view_is_partial(service->view))
+		gw_window_set_partial(service->window);
 	return fs_new(&config, &service->fs);
 }
 

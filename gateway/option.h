@@ -17,7 +17,7 @@ struct gw_option;
  * Takes a value into *options. `value` is NULL for an option that takes none, and for one whose
  * value is optional and was left out. Returns 0, or -EINVAL when the value is not one that the
  * option's help describes; for an option that adds up: -EEXIST when it contradicts an earlier
- * value, -E2BIG when there are too many.
+ * value, -E2BIG when there are too many; -ERANGE for a window's size (GW_WINDOW_RULE).
  */
 typedef int (*gw_option_set)(
 	const struct gw_option *option, struct gw_options *options, const char *value);

@@ -8,9 +8,6 @@
 #include "vhostuser/checked.h"
 #include "vhostuser/log.h"
 
-/* Linux guests carve the window into ranges of this size; a part of one is of no use. */
-#define WINDOW_UNIT (UINT64_C(2) << 20)
-
 /* Numbers of the headers, for the help. */
 #define TEXT_OF(x) #x
 #define TEXT(x)    TEXT_OF(x)
@@ -91,9 +88,33 @@ static int set_tag(const struct gw_option *option, struct gw_options *options, c
 	return strlen(value) <= GW_TAG_MAX ? gw_set_string(option, options, value) : -EINVAL;
 }
 
+/* What has no effect without a window, which is said (inforce.c), but for what asks for no more. */
+static int set_dax_word(
+	const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	if (strcmp(value, "never") != 0 && strcmp(value, "auto") != 0)
+		options->dax_idle_option = option->name;
+	return gw_set_word(option, options, value);
+}
+
+static int set_threshold(
+	const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	options->dax_idle_option = option->name;
+	return gw_set_size(option, options, value);
+}
+
+/* Its rule is too long for the help. */
+static int set_window(const struct gw_option *option, struct gw_options *options, const char *value)
+{
+	return gw_set_size(option, options, value) ? -ERANGE : 0;
+}
+
 static int set_dialect(
 	const struct gw_option *option, struct gw_options *options, const char *value)
 {
+	if (strcmp(value, "auto") != 0 && strcmp(value, "off") != 0)
+		options->dax_idle_option = option->name;
 	options->dialect = NULL;
 	if (strcmp(value, "off") == 0)
 		return 0;
@@ -132,9 +153,9 @@ static int set_action(const struct gw_option *option, struct gw_options *options
 #define FLAG(field)             gw_set_flag, offsetof(struct gw_options, field)
 #define STRING(field)           gw_set_string, offsetof(struct gw_options, field)
 #define WORD(field, words)      gw_set_word, offsetof(struct gw_options, field), words
+#define DAX_WORD(field, words)  set_dax_word, offsetof(struct gw_options, field), words
 #define OFFER(field)            set_offer, offsetof(struct gw_options, field), offer_words
 #define NUMBER(field, min, max) gw_set_number, offsetof(struct gw_options, field), NULL, min, max
-#define SIZE(field, unit, max)  gw_set_size, offsetof(struct gw_options, field), NULL, unit, max
 #define ACTION(action)          set_action, 0, NULL, action
 
 /* clang-format off */
@@ -224,14 +245,14 @@ const struct gw_option gw_option_table[] = {
 	{"migration-confirm-paths", NULL, NULL, "accepted, not in force yet",
 		FLAG(migration_confirm_paths)},
 	{"dax-window", "SIZE", "0",
-		"offer a DAX window of this size (64M, 1G); 0: none",
-		SIZE(dax_window, WINDOW_UNIT, GW_WINDOW_MAX)},
+		"offer a DAX window of so many bytes (128M); 0: none", set_window,
+		offsetof(struct gw_options, dax_window), NULL, GW_WINDOW_UNIT, GW_WINDOW_MAX},
 	{"dax", "never|inode|always", "inode",
-		"files that guests map: none, large ones, all", WORD(dax, dax_words)},
+		"files that guests map: none, large ones, all", DAX_WORD(dax, dax_words)},
 	{"dax-threshold", "SIZE", "32K", "smallest file that guests map with --dax inode",
-		SIZE(dax_threshold, 0, INT64_MAX)},
+		set_threshold, offsetof(struct gw_options, dax_threshold), NULL, 0, INT64_MAX},
 	{"dax-view", "auto|direct|passthrough|cached", "auto",
-		"what the front-end maps for a file", WORD(dax_view, view_words)},
+		"what the front-end maps for a file", DAX_WORD(dax_view, view_words)},
 	{"dax-dialect", "auto|seed|fs-v2|fs-count|shmem|off", "auto",
 		"messages for the window that the front-end knows", set_dialect},
 	{"request-queues", "N", "1",

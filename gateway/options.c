@@ -47,6 +47,9 @@ int gw_option_take(struct gw_options *options, const struct gw_option *option, c
 		snprintf(why, size, "%s '%s' overlaps with an earlier range of its direction",
 			spelled, value);
 		break;
+	case -ERANGE:
+		snprintf(why, size, "%s takes " GW_WINDOW_RULE, spelled);
+		break;
 	case -E2BIG:
 		snprintf(why, size, "%s is given too often", spelled);
 		break;
@@ -105,6 +108,32 @@ bool gw_options_shmem(const struct gw_options *options)
 	return options->dialect == dax_dialect_find("shmem");
 }
 
+/* The rest of GW_WINDOW_RULE the table sees to. */
+static bool window_size_fits(const struct gw_options *options, bool shmem)
+{
+	uint64_t bytes = options->dax_window;
+
+	return !shmem || ((bytes & (bytes - 1)) == 0 && bytes <= GW_SHMEM_WINDOW_MAX);
+}
+
+/* What the view hands out must be right for the share. */
+static int check_view(const struct gw_options *options, char *why, size_t size)
+{
+	if (options->dax_view == GW_VIEW_PASSTHROUGH && options->readonly) {
+		snprintf(why, size,
+			"--dax-view passthrough does not go with --readonly, since what it maps "
+			"can be written to: use --dax-view cached or auto");
+		return -EINVAL;
+	}
+	if (options->dax_view == GW_VIEW_CACHED && !options->readonly) {
+		snprintf(why, size,
+			"--dax-view cached needs --readonly, since what is written to a copy is "
+			"lost: add it, or use --dax-view passthrough or auto");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int check_window(const struct gw_options *options, char *why, size_t size)
 {
 	const char *dialect = options->dialect ? dax_dialect_name(options->dialect) : "off";
@@ -117,22 +146,17 @@ static int check_window(const struct gw_options *options, char *why, size_t size
 			dialect);
 		return -EINVAL;
 	}
-	if (options->dax_window == 0 || !shmem)
-		return 0;
-	if (options->dax_window & (options->dax_window - 1) ||
-		options->dax_window > GW_SHMEM_WINDOW_MAX) {
-		snprintf(why, size,
-			"--dax-window must be a power of two from 2M to 512M, or the "
-			"front-end cannot have it");
+	if (!window_size_fits(options, shmem)) {
+		snprintf(why, size, "--dax-window takes " GW_WINDOW_RULE);
 		return -EINVAL;
 	}
-	if (!options->tag) {
+	if (options->dax_window && shmem && !options->tag) {
 		snprintf(why, size,
-			"--dax-window needs --tag: a front-end that takes the window "
-			"from us takes the tag from us too");
+			"--dax-window needs --tag, add --tag TAG: a front-end that takes the "
+			"window from us takes the tag from us too");
 		return -EINVAL;
 	}
-	return 0;
+	return options->dax_window && options->dialect ? check_view(options, why, size) : 0;
 }
 
 /* ACLs mean something to the host's kernel under their own names only. */

@@ -24,8 +24,14 @@ enum gw_seccomp { GW_SECCOMP_NONE, GW_SECCOMP_KILL, GW_SECCOMP_LOG, GW_SECCOMP_T
 
 /* The most that a shmem front-end gets as its window: QEMU aborts past 512 memory regions. */
 #define GW_SHMEM_WINDOW_MAX (UINT64_C(512) << 20)
+/* Linux guests carve the window into ranges of this size; a part of one is of no use. */
+#define GW_WINDOW_UNIT (UINT64_C(2) << 20)
 /* And the most that any gets: what other front-ends' address spaces have room for. */
 #define GW_WINDOW_MAX (UINT64_C(1) << 40)
+
+/* What may be its size, for whoever gave another. */
+#define GW_WINDOW_RULE                                                                             \
+	"a power of two from 2M to 512M (in another dialect than shmem any multiple of 2M)"
 
 enum gw_dax_view { GW_VIEW_AUTO, GW_VIEW_DIRECT, GW_VIEW_PASSTHROUGH, GW_VIEW_CACHED };
 
@@ -55,6 +61,7 @@ struct gw_options {
 	uint64_t dax_window;               /* bytes; 0: none */
 	const struct dax_dialect *dialect; /* shmem for auto; NULL: off */
 	enum gw_dax_view dax_view;
+	const char *dax_idle_option; /* the last that needs a window, by name; NULL: none */
 	unsigned int request_queues;
 	bool keep_listening;
 	int log_level;

@@ -219,6 +219,8 @@ static int serve(struct gw_server *server, int fd)
 	r = gw_device_new(&device_config, &server->device);
 	if (r)
 		return r;
+	if (server->config->window)
+		gw_window_connected(server->config->window, connection);
 	gw_device_describe(server->device, &config);
 	r = vu_backend_new(fd_steal(&connection), &config, &server->backend);
 	if (r) {

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +30,9 @@
 
 /* Room for the longest map as text. */
 #define MAP_TEXT (GW_IDMAP_MAX * 36)
+
+/* How the kernel calls an id that the namespace does not have, if nobody configured another. */
+#define NOBODY 65534
 
 /* One of the two kinds of id. */
 struct side {
@@ -259,8 +263,8 @@ int gw_userns_enter(const struct gw_options *options)
 	return r ? r : become(sides);
 }
 
-/* True when the map of ids in this file of /proc has one id. */
-static bool has_one(const char *path)
+/* How many ids the map in this file of /proc has. */
+static unsigned long long count_ids(const char *path)
 {
 	FILE *file = fopen(path, "re");
 	unsigned long long inside, outside, count, all = 0;
@@ -269,13 +273,29 @@ static bool has_one(const char *path)
 		all += count;
 	if (file)
 		fclose(file);
-	return all == 1;
+	return all;
 }
 
 void gw_userns_count(bool *one_uid, bool *one_gid)
 {
 	bool able = fs_cred_usable();
 
-	*one_uid = !able || has_one("/proc/self/uid_map");
-	*one_gid = !able || has_one("/proc/self/gid_map");
+	*one_uid = !able || count_ids("/proc/self/uid_map") == 1;
+	*one_gid = !able || count_ids("/proc/self/gid_map") == 1;
+}
+
+bool gw_userns_is_partial(void)
+{
+	/* The last one is none. */
+	return count_ids("/proc/self/uid_map") < UINT32_MAX ||
+	       count_ids("/proc/self/gid_map") < UINT32_MAX;
+}
+
+bool gw_userns_has_peer(int socket)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+	       peer.uid != NOBODY && peer.gid != NOBODY;
 }

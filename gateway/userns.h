@@ -39,3 +39,12 @@ int gw_userns_enter(const struct gw_options *options);
  * its user namespace has no other. Needs /proc.
  */
 void gw_userns_count(bool *one_uid, bool *one_gid);
+
+/* True when this process' user namespace has not all users and groups. Needs /proc. */
+bool gw_userns_is_partial(void);
+
+/*
+ * False when the process at the other end of the socket, as it was when they were connected, is of
+ * a user or a group that our user namespace does not have, or calls nobody, which looks the same.
+ */
+bool gw_userns_has_peer(int socket);

@@ -29,6 +29,7 @@
 
 #include "gateway/broker.h"
 #include "gateway/thread.h"
+#include "gateway/userns.h"
 #include "vhostuser/fd.h"
 #include "vhostuser/log.h"
 
@@ -38,6 +39,7 @@
 struct gw_view {
 	enum dax_view_kind kind; /* what to try */
 	bool asked;              /* by name, not by auto */
+	bool partial;            /* the mount is of a user namespace with few users */
 	int error;               /* of a step that failed */
 	const char *missing;     /* which one */
 	struct dax_mount mount;  /* until `view` has it */
@@ -79,13 +81,34 @@ static enum dax_view_kind choose(enum gw_dax_view requested, bool readonly)
 	return readonly ? DAX_VIEW_CACHED : DAX_VIEW_PASSTHROUGH;
 }
 
+/* And what helps. */
+static const char *missing_for_mount(enum dax_view_kind kind, int r)
+{
+	switch (r) {
+	case -ENOENT:
+	case -ENODEV:
+	case -ENXIO:
+		return "/dev/fuse: load the module fuse, or give the container that device";
+	case -EACCES:
+		return "a /dev/fuse that this user may open: start the gateway as root, or give "
+		       "the user or the container that device";
+	case -EPERM:
+		return kind == DAX_VIEW_CACHED
+			       ? "CAP_SYS_ADMIN: start the gateway as root, or by `unshare -Urm`"
+			       : "CAP_SYS_ADMIN: start the gateway as root";
+	default:
+		return "a private FUSE mount";
+	}
+}
+
 /* What takes rights. */
 static void acquire(struct gw_view *view)
 {
 	int r = gw_broker_mount(&view->mount);
 
+	view->partial = gw_userns_is_partial();
 	if (r) {
-		fail(view, "the private FUSE mount", r);
+		fail(view, missing_for_mount(view->kind, r), r);
 		return;
 	}
 	if (view->kind != DAX_VIEW_PASSTHROUGH)
@@ -221,7 +244,8 @@ static void probe(struct gw_view *view, int root_fd)
 	if (r == -EOPNOTSUPP || r == -ENOTTY)
 		fail(view, "FUSE passthrough, of Linux 6.9", r);
 	else if (r == -EPERM)
-		fail(view, "CAP_SYS_ADMIN, in the first user namespace", r);
+		fail(view, "CAP_SYS_ADMIN of the first user namespace: start the gateway as root",
+			r);
 	else if (r == -ELOOP)
 		fail(view, "a share that is not on several file systems above each other", r);
 	else if (r || memcmp(got, "view", sizeof(got)) != 0)
@@ -246,6 +270,11 @@ struct dax_view *gw_view_start(struct gw_view *view, int root_fd)
 	/* Stuck: gw_view_free() finds the same. */
 	(void)stop(view);
 	return NULL;
+}
+
+bool gw_view_is_partial(const struct gw_view *view)
+{
+	return view->partial;
 }
 
 void gw_view_free(struct gw_view *view)

@@ -22,6 +22,9 @@ int gw_view_prepare(enum gw_dax_view requested, bool readonly, struct gw_view **
  */
 struct dax_view *gw_view_start(struct gw_view *view, int root_fd);
 
+/* True when the views are of a user namespace that has not all users and groups. */
+bool gw_view_is_partial(const struct gw_view *view);
+
 /*
  * Ends the mount, the thread and the broker. Nobody may be in a call of the view any more, but
  * may wait in one for the host: then all is left as it is, for the process to end with. NULL is

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/userns.h"
 #include "vhostuser/channel.h"
 #include "vhostuser/fd.h"
 #include "vhostuser/log.h"
@@ -42,8 +43,9 @@ struct gw_window {
 	struct dax_window *dax;
 	const struct dax_dialect *dialect;
 	bool shmem;
-	bool direct; /* --dax-view */
-	bool idle;   /* nothing is ever mapped */
+	bool direct;  /* --dax-view */
+	bool idle;    /* nothing is ever mapped */
+	bool partial; /* not every user may touch what is mapped */
 
 	struct ev_loop *loop; /* NULL: not started */
 	ev_async async;
@@ -53,6 +55,8 @@ struct gw_window {
 	/* Of the connection that there is. */
 	uint64_t features;
 	bool asked, attached;
+	bool stranger;              /* it is one of those users */
+	bool told;                  /* that it knows no window */
 	struct vu_channel *channel; /* until it is attached */
 	struct dax_counters before; /* when it was attached */
 };
@@ -213,21 +217,62 @@ static bool agreed(const struct gw_window *window)
 	return !window->shmem || (window->asked && (window->features & shmem) == shmem);
 }
 
+/* What this front-end did not agree on; NULL: nothing, though its channel may yet have to come. */
+static const char *lacking(const struct gw_window *window)
+{
+	if (!(window->features & VU_BIT(VU_PROTOCOL_F_BACKEND_REQ)))
+		return "BACKEND_REQ";
+	if (agreed(window))
+		return NULL;
+	if (!(window->features & VU_BIT(VU_PROTOCOL_F_SHMEM)))
+		return "SHMEM";
+	return window->asked ? "REPLY_ACK" : "GET_SHMEM_CONFIG";
+}
+
+/* When the device runs, all has been negotiated. */
+static void tell_if_declined(struct gw_window *window)
+{
+	const char *missing = lacking(window);
+
+	if (window->told || window->idle || !missing)
+		return;
+	window->told = true;
+	log_warn("DAX window",
+		"not used: the front-end knows no DAX window of dialect %s, it lacks %s: %s",
+		dax_dialect_name(window->dialect), missing,
+		window->shmem ? "take QEMU 11.1's vhost-user-test-device-pci, or name an older "
+				"front-end's --dax-dialect"
+			      : "another --dax-dialect may be its own");
+}
+
+/* Why this front-end must not have the window; NULL: it may. */
+static const char *unfit(const struct gw_window *window, bool regions)
+{
+	/*
+	 * QEMU maps a file no further than it reaches, and makes an empty one longer: the file
+	 * itself is not to be given to it, whoever asked for that.
+	 */
+	if (regions && window->direct)
+		return "this front-end cannot map a file past its end, and --dax-view direct "
+		       "would have it do so";
+	/* The kernel has no request for FUSE then that could say who touches a page (EOVERFLOW). */
+	if (window->stranger)
+		return "the front-end's user or group is not in the gateway's user namespace, and "
+		       "it would die of SIGBUS: start both as one user";
+	return NULL;
+}
+
 static void attach_if_agreed(struct gw_window *window)
 {
 	bool regions =
 		window->shmem && (window->features & VU_BIT(VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS));
 	struct vu_channel *channel = window->channel;
+	const char *why = unfit(window, regions);
 
 	if (!channel || !agreed(window))
 		return;
-	/*
-	 * QEMU maps a file no further than it reaches, and makes an empty one longer: the file
-	 * itself is not to be given to it, whoever asked for that.
-	 */
-	if (regions && window->direct) {
-		log_warn("DAX window", "not used: this front-end cannot map a file past its end, "
-				       "and --dax-view direct would have it do so");
+	if (why) {
+		log_warn("DAX window", "not used: %s", why);
 		vu_channel_free(channel);
 		window->channel = NULL;
 		return;
@@ -247,6 +292,16 @@ static void attach_if_agreed(struct gw_window *window)
 void gw_window_set_idle(struct gw_window *window)
 {
 	window->idle = true;
+}
+
+void gw_window_set_partial(struct gw_window *window)
+{
+	window->partial = true;
+}
+
+void gw_window_connected(struct gw_window *window, int socket)
+{
+	window->stranger = window->partial && !gw_userns_has_peer(socket);
 }
 
 void gw_window_negotiated(struct gw_window *window, uint64_t protocol_features)
@@ -299,7 +354,7 @@ void gw_window_disconnect(struct gw_window *window)
 	vu_channel_free(window->channel);
 	window->channel = NULL;
 	window->features = 0;
-	window->asked = window->attached = false;
+	window->asked = window->attached = window->told = false;
 	/* Its fd is closed in there. */
 	ev_io_stop(window->loop, &window->io);
 	dax_window_attach(window->dax, NULL, false);
@@ -309,6 +364,8 @@ void gw_window_disconnect(struct gw_window *window)
 
 void gw_window_set_running(struct gw_window *window, bool running)
 {
+	if (running)
+		tell_if_declined(window);
 	dax_window_set_running(window->dax, running);
 	run(window);
 }

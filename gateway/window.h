@@ -39,6 +39,15 @@ struct dax_window *gw_window_dax(struct gw_window *window);
 /* There is no view, so nothing is ever mapped: the log says nothing else. Before the start. */
 void gw_window_set_idle(struct gw_window *window);
 
+/*
+ * The views are of a user namespace that has not all users and groups: no other may touch what is
+ * mapped, or it dies of SIGBUS. Before the start.
+ */
+void gw_window_set_partial(struct gw_window *window);
+
+/* A front-end came, by this socket (borrowed). */
+void gw_window_connected(struct gw_window *window, int socket);
+
 /* Joins the loop / leaves it. NULL is fine. */
 void gw_window_start(struct gw_window *window, struct ev_loop *loop);
 void gw_window_stop(struct gw_window *window);

@@ -40,6 +40,12 @@ static struct it_options never = {.be = {.extra = never_extra, .tag = "tool"}, .
 static const char *const read_only_extra[] = {
 	"--dax-window", WINDOW, "--dax-dialect", "fs-v2", "--readonly", NULL};
 static struct it_options read_only = {.be = {.extra = read_only_extra}, .no_client = true};
+static struct it_options not_taken = {.be = {.extra = fs_v2_extra}};
+/* As QEMU's own virtio-fs device has it: all bits, and no question. */
+static struct it_options not_asked = {.be = {.extra = shmem_extra, .tag = "tool"},
+	.fc.with_protocol = VU_BIT(VU_PROTOCOL_F_BACKEND_REQ) | VU_BIT(VU_PROTOCOL_F_SHMEM)};
+static const char *const no_window_extra[] = {"--dax", "always", "--dax-view", "cached", NULL};
+static struct it_options no_window = {.be = {.extra = no_window_extra}, .no_client = true};
 static struct it_options none = {.no_client = true};
 
 /* The exit status of `virtiofs-frontend dax VERB ...`. */
@@ -294,6 +300,38 @@ static void a_read_only_share_is_said(void **state)
 	assert_empty(*state);
 }
 
+static void logged_once(const struct it *it, const char *text)
+{
+	it_until(be_log_lines(&it->be, text) > 0, 5000);
+	assert_int_equal(be_log_lines(&it->be, text), 1);
+}
+
+/* All is served without it. */
+static void a_window_that_nobody_takes_is_said(void **state)
+{
+	struct it *it = *state;
+
+	it_assert_alive(it->q);
+	it_assert_alive(it->q);
+	logged_once(it, "WARN DAX window: not used: the front-end knows no DAX window of dialect "
+			"fs-v2, it lacks BACKEND_REQ: another --dax-dialect");
+}
+
+static void a_window_that_nobody_asks_for_is_said(void **state)
+{
+	struct it *it = *state;
+
+	it_assert_alive(it->q);
+	it_assert_alive(it->q);
+	logged_once(it, "WARN DAX window: not used: the front-end knows no DAX window of dialect "
+			"shmem, it lacks GET_SHMEM_CONFIG: take QEMU 11.1's");
+}
+
+static void options_without_a_window_are_said(void **state)
+{
+	logged_once(*state, "WARN DAX window: --dax-view has no effect without a window");
+}
+
 static void usage_is_said(void **state)
 {
 	assert_int_equal(tool(*state, "fault", "fs-v2", "--fault", "ack-late-region"), 2);
@@ -328,6 +366,9 @@ static const struct it_difference differences[] = {
 	{"progress_and_summary_are_said", "it has no window"},
 	{"a_fault_is_counted", "it has no window"},
 	{"a_read_only_share_is_said", "it has no window"},
+	{"a_window_that_nobody_takes_is_said", "it has no window"},
+	{"a_window_that_nobody_asks_for_is_said", "it has no window"},
+	{"options_without_a_window_are_said", "it has no window"},
 	{"no_window_is_said", "the tool's words, not the back-end's"},
 	{"usage_is_said", "the tool's words, not the back-end's"},
 };
@@ -354,6 +395,9 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(progress_and_summary_are_said, fs_v2),
 	IT_TEST_WITH(a_fault_is_counted, fs_v2),
 	IT_TEST_WITH(a_read_only_share_is_said, read_only),
+	IT_TEST_WITH(a_window_that_nobody_takes_is_said, not_taken),
+	IT_TEST_WITH(a_window_that_nobody_asks_for_is_said, not_asked),
+	IT_TEST_WITH(options_without_a_window_are_said, no_window),
 	IT_TEST_WITH(usage_is_said, none),
 };
 

@@ -3,6 +3,7 @@
 #include "gateway/broker.h"
 
 #include <dirent.h>
+#include <linux/capability.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,7 +11,9 @@
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -319,6 +322,67 @@ static void test_confined(void **state)
 	assert_int_equal(rmdir(path), 0);
 }
 
+/* ---- the reason ---- */
+
+enum loss { LOSE_RIGHTS, BE_NOBODY };
+
+/* Makes a view, in a process that lost so much. What it says goes to `log`. */
+static int without(enum loss loss, bool readonly, int log)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {0};
+	struct gw_view *view;
+
+	dup2(log, STDERR_FILENO);
+	if (loss == BE_NOBODY && setresuid(65534, 65534, 65534))
+		return 1;
+	if (loss == LOSE_RIGHTS && syscall(SYS_capset, &header, none))
+		return 2;
+	if (gw_view_prepare(GW_VIEW_AUTO, readonly, &view) || gw_view_start(view, -1))
+		return 3;
+	gw_view_free(view);
+	return 0;
+}
+
+static void assert_said(enum loss loss, bool readonly, const char *text)
+{
+	FILE *log = tmpfile();
+	char line[512] = "";
+	pid_t pid;
+	int status;
+
+	assert_non_null(log);
+	pid = fork();
+	if (pid == 0)
+		_exit(without(loss, readonly, fileno(log)));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	rewind(log);
+	assert_non_null(fgets(line, sizeof(line), log));
+	if (!strstr(line, text))
+		fail_msg("'%s' is not in: %s", text, line);
+	assert_null(fgets(line, sizeof(line), log));
+	fclose(log);
+}
+
+static void test_reason(void **state)
+{
+	struct stat st;
+
+	if (!have_mounts() || geteuid() != 0 || stat("/dev/fuse", &st) != 0) {
+		print_message("no rights to lose\n");
+		skip();
+	}
+	assert_said(LOSE_RIGHTS, false,
+		"passthrough takes CAP_SYS_ADMIN: start the gateway as root (Operation not");
+	assert_said(LOSE_RIGHTS, true,
+		"cached takes CAP_SYS_ADMIN: start the gateway as root, or by `unshare -Urm`");
+	/* Debian's own is anybody's. */
+	assert_said(BE_NOBODY, true,
+		st.st_mode & S_IWOTH ? "takes CAP_SYS_ADMIN: start the gateway as root"
+				     : "takes a /dev/fuse that this user may open: start the");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_dies_with_parent),
 		cmocka_unit_test(test_choice),
 		cmocka_unit_test(test_confined),
+		cmocka_unit_test(test_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

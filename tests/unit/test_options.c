@@ -166,7 +166,8 @@ static void test_window(void **state)
 	struct gw_options o;
 
 	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--tag=t", "--dax-window=128M",
-				 "--dax", "always", "--dax-threshold", "0", "--dax-view=cached"),
+				 "--dax", "always", "--dax-threshold", "0", "--dax-view=cached",
+				 "--readonly"),
 		0);
 	assert_int_equal(o.dax_window, 128 << 20);
 	assert_int_equal(o.dax, FS_DAX_ALWAYS);
@@ -180,6 +181,16 @@ static void test_window(void **state)
 	assert_int_equal(o.dax_window, 6 << 20);
 	assert_int_equal(o.dax_threshold, 5000);
 	assert_string_equal(dax_dialect_name(o.dialect), "fs-v2");
+	assert_non_null(o.dax_idle_option);
+
+	/* What the service warns of, when there is no window. */
+	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--dax-view=cached"), 0);
+	assert_string_equal(o.dax_idle_option, "dax-view");
+	/* What asks for nothing. */
+	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--dax-dialect=auto", "--dax=never",
+				 "--dax-view=auto"),
+		0);
+	assert_null(o.dax_idle_option);
 
 	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--dax-dialect=off"), 0);
 	assert_null(o.dialect);
@@ -222,7 +233,7 @@ static void test_xattr(void **state)
 static void test_refused(void **state)
 {
 	static const struct {
-		const char *args[5];
+		const char *args[7];
 		const char *says;
 	} rows[] = {
 		{ { "--shared-dir=/a" }, "--socket-path" },
@@ -253,18 +264,24 @@ static void test_refused(void **state)
 		{ { "--dax", "often" }, "never|inode|always" },
 		{ { "--dax-view", "wide" }, "auto|direct|passthrough|cached" },
 		{ { "--dax-dialect", "c1" }, "auto|seed|fs-v2|fs-count|shmem|off" },
-		{ { "--dax-window", "128T" }, "--dax-window" },
+		{ { "--dax-window", "128T" }, "a power of two from 2M to 512M" },
 		{ { "--dax-window", "-2M" }, "--dax-window" },
 		{ { "--dax-window", "2Mx" }, "--dax-window" },
-		{ { "--dax-window", "3M" }, "--dax-window" },
+		{ { "--dax-window", "3M" }, "a power of two from 2M to 512M" },
 		{ { "--dax-window", "18446744073709551616" }, "--dax-window" },
 		{ { "--dax-window", "18014398509481984K" }, "--dax-window" },
 		{ { "--dax-threshold", "" }, "--dax-threshold" },
 		{ { "--dax-threshold", "8E" }, "--dax-threshold" },
 		{ { "--shared-dir=/a", "--fd=3", "--dax-dialect=seed" }, "--dax-window" },
-		{ { "--shared-dir=/a", "--fd=3", "--dax-window=4M" }, "--tag" },
+		{ { "--shared-dir=/a", "--fd=3", "--dax-window=4M" }, "add --tag TAG" },
 		{ { "--shared-dir=/a", "--fd=3", "--tag=t", "--dax-window=6M" }, "power of two" },
 		{ { "--shared-dir=/a", "--fd=3", "--tag=t", "--dax-window=1G" }, "512M" },
+		{ { "--shared-dir=/a", "--fd=3", "--dax-dialect=seed", "--dax-window=2M",
+			  "--dax-view=cached" },
+			"needs --readonly" },
+		{ { "--readonly", "--fd=3", "--shared-dir=/a", "--dax-dialect=seed",
+			  "--dax-window=2M", "--dax-view=passthrough" },
+			"with --readonly" },
 		{ { "--tag=0123456789012345678901234567890123456" }, "36" },
 		{ { "--xattr=yes" }, "no value" },
 		{ { "--posix-acl=" }, "never|auto|always" },
@@ -373,8 +390,10 @@ static void test_words_of_help(void **state)
 		for (char *word = strtok_r(words, "|", &word_end); word;
 			word = strtok_r(NULL, "|", &word_end)) {
 			snprintf(option, sizeof(option), "--%s=%s", name, word);
+			/* That one is for a read-only share. */
 			assert_int_equal(PARSE(&o, "--shared-dir=/", "--fd=0", "--tag=t",
-						 "--dax-window=2M", option),
+						 "--dax-window=2M", option,
+						 strcmp(word, "cached") ? "--xattr" : "--readonly"),
 				0);
 			n++;
 		}

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -139,11 +140,40 @@ static void test_enter(void **state)
 	assert_int_equal(in_child(count_here, 65534), 3);
 }
 
+/* Of root, seen from a user namespace that has one other user. */
+static int roots_socket[2];
+
+static int look_at_peers(void)
+{
+	int own[2];
+
+	options = (struct gw_options){.sandbox = GW_SANDBOX_NAMESPACE};
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, own) || !gw_userns_has_peer(roots_socket[0]))
+		return 1;
+	if (gw_userns_enter(&options) || !gw_userns_is_partial())
+		return 2;
+	if (gw_userns_has_peer(roots_socket[0]))
+		return 3;
+	return gw_userns_has_peer(own[0]) && !gw_userns_has_peer(-1) ? 0 : 4;
+}
+
+static void test_peers(void **state)
+{
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(gw_userns_is_partial(), !maps("/proc/self/uid_map", 0, 0, UINT32_MAX));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, roots_socket), 0);
+	assert_int_equal(in_child(look_at_peers, 4242), 0);
+	close(roots_socket[0]);
+	close(roots_socket[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wanted),
 		cmocka_unit_test(test_enter),
+		cmocka_unit_test(test_peers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
