@@ -185,6 +185,49 @@ static void many_wait_on_four_queues(void **state)
 	wait_many(*state, FEWER);
 }
 
+static void on_alarm(int number)
+{
+}
+
+/* Its handler runs, and the wait is over: the kernel says INTERRUPT, and we do not wait on. */
+static int interrupted_waiter(struct mt *m, unsigned int i)
+{
+	struct sigaction action = {.sa_handler = on_alarm}; /* no SA_RESTART */
+	int r;
+
+	sigaction(SIGUSR1, &action, NULL);
+	r = waiter(m, i);
+	return r == EINTR ? waiter(m, i) : r;
+}
+
+static void a_signal_ends_a_wait(void **state)
+{
+	struct mt *m = *state;
+	int fd = open_lock(m, "busy");
+	pid_t pids[2];
+
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		-1, 0);
+	assert_true(shared != MAP_FAILED);
+	for (int kind = 0; kind < 2; kind++)
+		assert_int_equal(lock(fd, kind, F_WRLCK, true), 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(pids); i++)
+		pids[i] = mt_fork(interrupted_waiter, m, i);
+	it_until(atomic_load(&shared->about_to) == 2, 5000);
+	usleep(200000);
+	for (unsigned int i = 0; i < ARRAY_SIZE(pids); i++)
+		kill(pids[i], SIGUSR1);
+	/* They begin a second wait, and get the lock. */
+	it_until(atomic_load(&shared->about_to) == 4, SOON_MS);
+	assert_int_equal(atomic_load(&shared->got), 0);
+	for (int kind = 0; kind < 2; kind++)
+		assert_int_equal(lock(fd, kind, F_UNLCK, true), 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(pids); i++)
+		assert_int_equal(mt_join(pids[i]), 0);
+	close(fd);
+	munmap(shared, sizeof(*shared));
+}
+
 /* Nothing of theirs has to be written. */
 static void waiters_do_not_delay_the_end(void **state)
 {
@@ -212,6 +255,7 @@ static void waiters_do_not_delay_the_end(void **state)
 static const struct CMUnitTest tests[] = {
 	MT_TEST(many_wait, one),
 	MT_TEST(many_wait_on_four_queues, four),
+	MT_TEST(a_signal_ends_a_wait, one),
 	MT_TEST(waiters_do_not_delay_the_end, one),
 };
 
@@ -219,6 +263,7 @@ static const struct CMUnitTest tests[] = {
 static const struct it_difference differences[] = {
 	{"many_wait", NONE},
 	{"many_wait_on_four_queues", NONE},
+	{"a_signal_ends_a_wait", NONE},
 	{"waiters_do_not_delay_the_end", NONE},
 };
 

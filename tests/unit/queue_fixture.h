@@ -78,7 +78,7 @@ static inline void submit(void *fs, struct fs_io *io)
 			return;
 		}
 		io->park(io);
-		/* fallthrough */
+		__attribute__((fallthrough));
 	case PARK:
 	case DEFER:
 		if (order == PARK)
