@@ -92,6 +92,18 @@ void fs_reset(struct fs *fs)
 	(void)fs_epoch_next(fs, true);
 }
 
+void fs_renew(struct fs *fs)
+{
+	struct fs_session *session = fs_current(fs);
+
+	/* There may be mappings only where there was a session. */
+	if (!session)
+		return;
+	fs_session_put(session);
+	(void)fs_epoch_next(fs, true);
+	fs_dax_end(&fs->config);
+}
+
 void fs_free(struct fs *fs)
 {
 	if (!fs)

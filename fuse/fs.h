@@ -114,6 +114,12 @@ struct fs_io {
 	 * wait for it. Called at most once, before complete or drop.
 	 */
 	void (*park)(struct fs_io *io);
+	/*
+	 * May it keep its place in the ring for as long as others like? False when those that do
+	 * so already would leave too little of the ring to the rest, one of which may be what they
+	 * wait for. Asked before park, at most once. NULL: it may.
+	 */
+	bool (*linger)(struct fs_io *io);
 	/* The session is over: the guest must not hear of it. */
 	void (*drop)(struct fs_io *io);
 };
@@ -130,6 +136,11 @@ bool fs_keeps_handles(const struct fs *fs);
  * that are open are closed on a deferred thread.
  */
 void fs_reset(struct fs *fs);
+
+/*
+ * The guest's driver begins anew, and will INIT when it likes: ends the session as that would.
+ */
+void fs_renew(struct fs *fs);
 
 /* Ends the session and frees the service. Nothing may be in flight any more. May block. */
 void fs_free(struct fs *fs);

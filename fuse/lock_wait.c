@@ -234,7 +234,7 @@ int fs_lock_wait_new(struct fs_slot *slot, struct fs_handle *handle, const struc
 	struct fs_lock_wait *wait;
 	int r;
 
-	if (!tree->config.wait)
+	if (!tree->config.wait || (slot->io->linger && !slot->io->linger(slot->io)))
 		return -ENOLCK;
 	wait = calloc(1, sizeof(*wait));
 	if (!wait)

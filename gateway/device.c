@@ -174,6 +174,13 @@ static void reset(void *ctx)
 	fs_reset(device->config.fs);
 }
 
+static void renewed(void *ctx)
+{
+	struct gw_device *device = ctx;
+
+	fs_renew(device->config.fs);
+}
+
 static void protocol_features(void *ctx, uint64_t features)
 {
 	struct gw_device *device = ctx;
@@ -239,6 +246,7 @@ static const struct vu_backend_ops device_ops = {
 	.ring_enable = ring_enable,
 	.memory = set_memory,
 	.reset = reset,
+	.renewed = renewed,
 	.protocol_features = protocol_features,
 	.channel = channel,
 	.shmem_asked = shmem_asked,

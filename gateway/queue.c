@@ -82,6 +82,7 @@ void gw_queue_finish(struct gw_queue *queue, struct gw_request *request, uint32_
 
 	if (request->generation == queue->generation && !request->parked)
 		queue->n_inflight--;
+	queue->n_lingering -= request->lingers;
 	if (drop)
 		vq_drop(queue->vq, elem);
 	else
@@ -134,6 +135,29 @@ static void request_park(struct fs_io *io)
 	gw_queue_unlock(queue);
 }
 
+/*
+ * Half of the ring is for requests that end by themselves. (A guest with a full ring keeps what
+ * else it has to ask, in order: behind the waiters, the unlock that they wait for.)
+ */
+static bool request_linger(struct fs_io *io)
+{
+	struct gw_request *request = container_of(io, struct gw_request, io);
+	struct gw_queue *queue = request->queue;
+	bool may;
+
+	gw_queue_lock(queue);
+	may = queue->n_lingering + request->elem->n_descs <= queue->ring_size / 2;
+	if (may) {
+		request->lingers = request->elem->n_descs;
+		queue->n_lingering += request->lingers;
+	}
+	gw_queue_unlock(queue);
+	if (!may)
+		log_guest(queue->name, "half of its %u descriptors wait for locks: no more may",
+			queue->ring_size);
+	return may;
+}
+
 struct gw_request *gw_queue_request(struct gw_queue *queue, struct vq_elem *elem)
 {
 	struct gw_request *request = (void *)elem->priv;
@@ -152,12 +176,14 @@ struct gw_request *gw_queue_request(struct gw_queue *queue, struct vq_elem *elem
 		.hiprio = queue->config.hiprio,
 		.complete = request_complete,
 		.park = request_park,
+		.linger = request_linger,
 		.drop = request_drop,
 	};
 	request->queue = queue;
 	request->elem = elem;
 	request->generation = queue->generation;
 	request->parked = false;
+	request->lingers = 0;
 	queue->n_inflight++;
 	return request;
 }
@@ -357,6 +383,7 @@ int gw_queue_start(struct gw_queue *queue, const struct vq_config *config, struc
 		queue->started = true;
 		queue->paused = false;
 		queue->polling = false;
+		queue->ring_size = config->num;
 		r = gw_worker_start(queue);
 		if (r) {
 			log_error(queue->name, "has no thread: %s", strerrordesc_np(-r));

@@ -17,6 +17,7 @@ struct gw_request {
 	struct vq_elem *elem;
 	uint32_t generation; /* of the start that it was popped under */
 	bool parked;         /* waits for others: not counted in n_inflight any more */
+	uint16_t lingers;    /* descriptors, counted in n_lingering */
 };
 
 struct gw_queue {
@@ -30,6 +31,8 @@ struct gw_queue {
 	int kick; /* owned; workers watch duplicates */
 	unsigned int n_workers;
 	unsigned int n_inflight; /* of this generation, but for those that are parked */
+	unsigned int n_lingering; /* descriptors of requests that wait for locks; of any start */
+	uint32_t ring_size;      /* as of the last start */
 	uint32_t generation;     /* counts starts */
 	uint32_t seq;            /* counts requests handed out */
 	bool attached;           /* gw_queue_free() was not called */

@@ -67,6 +67,11 @@ struct vu_backend_ops {
 	/* GET_SHMEM_CONFIG: the front-end has a window of config.shmem_size bytes from now on. */
 	void (*shmem_asked)(void *ctx);
 	/*
+	 * A ring that was stopped is to begin at 0 again: what the driver before it did is over.
+	 * Other rings may be started already, or follow; it is said once. NULL is fine.
+	 */
+	void (*renewed)(void *ctx);
+	/*
 	 * Memory of the front-end's, backed by this file at this offset, is about to be in the
 	 * table. True: it is a part of the DAX window, where only payload may lie (gate 2).
 	 */

@@ -341,13 +341,28 @@ static int handle_set_vring_addr(struct vu_backend *backend, struct vu_message *
 	return vu_ring_try_start(backend, ring);
 }
 
+/*
+ * A ring that goes on, goes on where it stood; one that begins anew has a new driver: the machine
+ * was reset, or the driver loaded again. Front-ends that send no RESET_DEVICE (QEMU 7.2)
+ * stop the rings for that as they do for a pause, and this is the first that tells the two apart.
+ */
 static int handle_set_vring_base(struct vu_backend *backend, struct vu_message *message)
 {
+	const struct vu_backend_ops *ops = backend->config.ops;
+	struct vu_ring *ring = message->ring;
 	uint32_t base = payload_state(message).num;
 
 	if (base > UINT16_MAX)
 		return vu_fault(backend, -EPROTO, "base %u of a split ring", base);
-	message->ring->config.base = (uint16_t)base;
+	ring->config.base = (uint16_t)base;
+	if (base != 0 || ring->left == 0)
+		return VU_DONE;
+	log_debug("front-end", "ring %u begins anew: so does the driver", ring->index);
+	/* Once: the driver may be at work when the next ring is told. */
+	for (size_t i = 0; i < backend->n_rings; i++)
+		backend->rings[i].left = 0;
+	if (ops->renewed)
+		ops->renewed(backend->config.ctx);
 	return VU_DONE;
 }
 

@@ -130,6 +130,7 @@ bool vu_ring_at_rest(struct vu_backend *backend, struct vu_ring *ring, uint16_t 
 	if (ring->state != VU_RING_STOPPING)
 		return false;
 	ring->config.base = base;
+	ring->left = base;
 	backend->n_stopping--;
 	move(ring, VU_RING_IDLE);
 	return true;
@@ -185,6 +186,7 @@ void vu_ring_forget(struct vu_ring *ring, bool enabled)
 {
 	vu_ring_rest(ring);
 	ring->config = (struct vq_config){0};
+	ring->left = 0;
 	ring->has_num = false;
 	ring->has_addr = false;
 	ring->enabled = enabled;

@@ -324,6 +324,8 @@ static int follow(struct walk *walk, uint16_t head)
 			return refuse(walk, "descriptor index outside its table");
 		if (++steps > place.n)
 			return refuse(walk, "loop in a descriptor chain");
+		if (!place.indirect)
+			walk->elem->n_descs++;
 		r = place_load(walk, &place, i, &desc);
 		if (r < 0)
 			return r;
@@ -371,6 +373,7 @@ void vq_chain_clear(struct vq_elem *elem)
 	elem->req_ram = elem->rep_ram = 0;
 	elem->foreign = NULL;
 	elem->n_foreign = 0;
+	elem->n_descs = 0;
 }
 
 void vq_chain_fini(struct vq_elem *elem)

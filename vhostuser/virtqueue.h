@@ -62,6 +62,7 @@ struct vq_elem {
 	size_t req_ram, rep_ram;
 	const struct vq_foreign *foreign; /* in the order of segments */
 	size_t n_foreign;
+	uint16_t n_descs; /* that it takes of the ring's own table: one, if they are indirect */
 	uint16_t head;
 	uint32_t incarnation; /* of the ring that it was popped from */
 	/* private to virtqueue.c from here on */

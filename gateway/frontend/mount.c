@@ -34,6 +34,7 @@
 
 #include "gateway/frontend/mount_device.h"
 #include "gateway/frontend/mount_hiprio.h"
+#include "gateway/frontend/mount_locks.h"
 #include "gateway/frontend/mount_point.h"
 #include "gateway/frontend/mount_queue.h"
 #include "vhostuser/checked.h"
@@ -65,6 +66,7 @@ struct run {
 	bool mounted;
 	struct fm_stop stop;
 	struct fm_hiprio *hiprio;
+	struct fm_locks *locks;
 	int signals;                  /* signalfd */
 	int ready;                    /* eventfd: INIT is through */
 	int over;                     /* eventfd: `end` was set, or a queue's loop has ended */
@@ -142,6 +144,8 @@ static int make_queues(struct run *run)
 		.stop = &run->stop};
 	int r = fm_hiprio_new(&hiprio, &run->hiprio);
 
+	if (r == 0)
+		r = fm_locks_new(&run->locks);
 	for (unsigned int i = 0; r == 0 && i < run->options->queues; i++) {
 		struct fm_queue_config queue = {
 			.index = i + 1,
@@ -151,6 +155,7 @@ static int make_queues(struct run *run)
 			.gpa = device->queues[i].gpa,
 			.slots = device->slots,
 			.hiprio = run->hiprio,
+			.locks = run->locks,
 			.stop = &run->stop,
 			.ready = run->ready,
 		};
@@ -343,6 +348,7 @@ static void close_all(struct run *run)
 	for (unsigned int i = 0; i < run->options->queues; i++)
 		fm_queue_free(run->workers[i].queue);
 	fm_hiprio_free(run->hiprio);
+	fm_locks_free(run->locks);
 	fm_device_close(&run->device);
 	fd_close(&run->signals);
 	fd_close(&run->ready);

@@ -51,7 +51,7 @@ static void deliver(struct fm_queue *queue, const struct fm_slot *slot, struct f
 	ssize_t n;
 
 	do
-		n = writev(queue->config.fuse_fd, iov, out->len > OUT_HEADER ? 2 : 1);
+		n = writev(slot->fuse_fd, iov, out->len > OUT_HEADER ? 2 : 1);
 	while (n < 0 && errno == EINTR);
 	/* ENOENT: nobody waits for it any more. Others: no connection any more; reading tells. */
 	if (n >= 0 || errno == ENOENT || errno == ENODEV || errno == EPERM || errno == ECONNABORTED)
@@ -97,7 +97,7 @@ static void take_answer(struct fm_queue *queue, struct fm_slot *slot, uint32_t u
 	if (judge(queue, slot, &out, used)) {
 		if (slot->opcode == FUSE_INIT)
 			answer_init(queue, slot, &out);
-		else
+		else if (fm_wait_answered(queue, slot, &out))
 			deliver(queue, slot, &out, slot->answer + OUT_HEADER);
 	}
 	fm_slot_free(queue, slot);

@@ -26,6 +26,7 @@
 
 /* Up to 7.35 requests end before flags2; a reply from before 7.23 after max_write. */
 #define IN_WITH_FLAGS2  (offsetof(struct fuse_init_in, flags2) + sizeof(uint32_t))
+#define OUT_WITH_FLAGS  (offsetof(struct fuse_init_out, flags) + sizeof(uint32_t))
 #define OUT_WITH_WRITE  (offsetof(struct fuse_init_out, max_write) + sizeof(uint32_t))
 #define OUT_WITH_FLAGS2 (offsetof(struct fuse_init_out, flags2) + sizeof(uint32_t))
 
@@ -45,9 +46,11 @@ void fm_init_accept(struct fuse_init_out *out, size_t len, uint64_t offered)
 {
 	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
 
-	if (out->major != FUSE_KERNEL_VERSION || len < OUT_WITH_WRITE)
+	if (out->major != FUSE_KERNEL_VERSION || len < OUT_WITH_FLAGS)
 		return;
 	out->flags &= (uint32_t)offered;
+	if (len < OUT_WITH_WRITE)
+		return;
 	out->max_write = MIN(out->max_write, FM_PAYLOAD);
 	if (len < OUT_WITH_FLAGS2)
 		return;

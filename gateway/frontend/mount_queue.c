@@ -16,8 +16,8 @@
  * The kernel remembers on which open /dev/fuse a request was read, and takes its answer only there:
  * a request's queue is the one whose thread read it. Slots that were used last are used first
  * again, so the memory that is touched is that of the most requests at a time, and what went far
- * beyond the usual is given back (KEPT). There are many slots, since a request may take long (a
- * lock that is waited for) and must not keep out the one that it waits for.
+ * beyond the usual is given back (KEPT). There are many slots, since a request may take long; but
+ * only half of them may wait for locks (mount_wait.c), which would keep out the unlock.
  *
  * The loop takes all answers, then all requests that there is room for, then kicks once, and sleeps
  * only when both sides had nothing: with EVENT_IDX armed just before. A full ring leaves requests
@@ -26,7 +26,7 @@
  * The kernel's sync of a FUSE mount starts writing and need not wait for the answers (from 6.18 it
  * does not), and it keeps background requests back while many are under way. So who wants to know
  * that all is written has the queues drain: with nothing else carried, none under way and none to
- * be read means that none is kept back either.
+ * be read means that none is kept back either. (Those that wait for locks write nothing.)
  */
 #include "gateway/frontend/mount_queue.h"
 
@@ -166,9 +166,8 @@ void fm_slot_free(struct fm_queue *queue, struct fm_slot *slot)
 
 /* ---- requests ---- */
 
-/* Publishes the request of `len` bytes that is in the slot. */
-static void publish(struct fm_queue *queue, struct fm_slot *slot,
-	const struct fuse_in_header *header, const struct fm_shape *shape, uint32_t len)
+void fm_publish(struct fm_queue *queue, struct fm_slot *slot, const struct fuse_in_header *header,
+	const struct fm_shape *shape, uint32_t len)
 {
 	uint32_t in = (uint32_t)sizeof(*header);
 	uint32_t args = (shape->data ? MIN(len, (uint32_t)FM_HEAD) : len) - in;
@@ -234,15 +233,12 @@ static bool writes_back(const struct fuse_in_header *header, const uint8_t *head
 	return in.write_flags & FUSE_WRITE_CACHE;
 }
 
-static void refuse(
-	struct fm_queue *queue, struct fm_slot *slot, const struct fuse_in_header *header)
+void fm_refuse(int fuse_fd, uint64_t unique, int error)
 {
-	struct fuse_out_header out = {
-		.len = sizeof(out), .error = -ENOTCONN, .unique = header->unique};
+	struct fuse_out_header out = {.len = sizeof(out), .error = error, .unique = unique};
 
 	/* When it fails nobody waits any more; else the next read tells. */
-	(void)!write(queue->config.fuse_fd, &out, sizeof(out));
-	fm_slot_free(queue, slot);
+	(void)!write(fuse_fd, &out, sizeof(out));
 }
 
 /* A request of `len` bytes, whose head is in private memory and whose rest is in the slot. */
@@ -262,12 +258,19 @@ static void take_request(struct fm_queue *queue, struct fm_slot *slot, uint8_t *
 	if (header.opcode == FUSE_INIT)
 		offer(queue, head, len);
 	memcpy(slot->request, head, MIN(len, FM_HEAD));
-	if (shape.hiprio)
+	slot->fuse_fd = queue->config.fuse_fd;
+	if (header.opcode == FUSE_INTERRUPT && fm_wait_interrupt(queue, head)) {
+		fm_slot_free(queue, slot);
+	} else if (shape.hiprio) {
 		hiprio(queue, slot, &header, len);
-	else if (atomic_load(&queue->config.stop->drain) && !writes_back(&header, head))
-		refuse(queue, slot, &header);
-	else
-		publish(queue, slot, &header, &shape, len);
+	} else if (atomic_load(&queue->config.stop->drain) && !writes_back(&header, head)) {
+		fm_refuse(queue->config.fuse_fd, header.unique, -ENOTCONN);
+		fm_slot_free(queue, slot);
+	} else if (header.opcode == FUSE_SETLKW) {
+		fm_wait_send(queue, slot, &header, &shape, len);
+	} else {
+		fm_publish(queue, slot, &header, &shape, len);
+	}
 }
 
 static void read_failed(struct fm_queue *queue, int error)
@@ -335,7 +338,8 @@ static void sleep_till_needed(struct fm_queue *queue, bool draining)
 		(void)watch(queue, EPOLL_CTL_DEL, DRAIN, 0, queue->config.stop->drain_fd);
 	if (vq_driver_arm(queue->config.ring))
 		return;
-	n = epoll_wait(queue->epoll, events, SOURCES, -1);
+	n = epoll_wait(queue->epoll, events, SOURCES,
+		draining ? -1 : fm_locks_timeout(queue->config.locks));
 	for (int i = 0; i < n && queue->end == FM_RUNNING; i++) {
 		if (events[i].data.u32 == ERR) {
 			log_error(queue->name, "the back-end gave it up");
@@ -347,11 +351,13 @@ static void sleep_till_needed(struct fm_queue *queue, bool draining)
 }
 
 /* Takes what is there on both sides; true when there may be more to read. */
-static bool carry(struct fm_queue *queue)
+static bool carry(struct fm_queue *queue, bool draining)
 {
 	bool more = true;
 
 	(void)fm_answers(queue);
+	if (!draining && queue->end == FM_RUNNING)
+		fm_wait_resend(queue);
 	while (more && queue->unkicked < BATCH_BYTES && queue->end == FM_RUNNING)
 		more = receive(queue);
 	if (queue->unkicked)
@@ -367,13 +373,13 @@ enum fm_end fm_queue_run(struct fm_queue *queue)
 	queue->end = FM_RUNNING;
 	while (queue->end == FM_RUNNING) {
 		bool stopping = atomic_load(&stop->stop), draining = atomic_load(&stop->drain);
-		bool more = stopping ? fm_answers(queue) : carry(queue);
+		bool more = stopping ? fm_answers(queue) : carry(queue, draining);
 
 		if (queue->end != FM_RUNNING)
 			break;
 		if (stopping)
 			queue->end = FM_STOPPED;
-		else if (!more && draining && !queue->in_flight)
+		else if (!more && draining && queue->in_flight == queue->n_waiting)
 			queue->end = FM_DRAINED;
 		else if (!more)
 			sleep_till_needed(queue, draining);
@@ -396,7 +402,7 @@ int fm_queue_destroy(struct fm_queue *queue, int timeout_ms)
 		return -EBUSY;
 	queue->free = slot->next;
 	memcpy(slot->request, &header, sizeof(header));
-	publish(queue, slot, &header, &shape, sizeof(header));
+	fm_publish(queue, slot, &header, &shape, sizeof(header));
 	vq_driver_kick(queue->config.ring);
 	while (r == 0 && cookie != slot) {
 		r = vq_driver_wait(queue->config.ring, (int)MAX(0, deadline - vu_now_ms()));

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "gateway/frontend/mount_hiprio.h"
+#include "gateway/frontend/mount_locks.h"
 #include "vhostuser/driver.h"
 
 struct fm_queue;
@@ -29,6 +30,7 @@ struct fm_queue_config {
 	uint64_t gpa;           /* where they are for the device */
 	uint16_t slots;         /* requests under way, at most: fm_queue_slots() */
 	struct fm_hiprio *hiprio;
+	struct fm_locks *locks; /* borrowed */
 	struct fm_stop *stop; /* borrowed */
 	int ready;            /* eventfd (borrowed): signalled when INIT is through */
 };

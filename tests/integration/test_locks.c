@@ -25,7 +25,7 @@ static const char *const with_locks[] = { "--posix-lock", "--flock", NULL };
 
 static struct it_options options = {
 	.be = { .extra = with_locks, .keep_listening = true },
-	.fc = { .ring_size = 1024, .depth = WAITERS_MAX + 8, .room = 4096 },
+	.fc = { .ring_size = 2048, .depth = WAITERS_MAX + 8, .room = 4096 },
 };
 
 /* A guest with "f" open. */
@@ -84,6 +84,18 @@ static int pair_setup(void **state)
 	assert_true(p->host >= 0);
 	*state = p;
 	return 0;
+}
+
+/* The same with a ring that fewer waiters than there may be would fill. */
+static int small_setup(void **state)
+{
+	uint16_t usual = options.fc.ring_size;
+	int r;
+
+	options.fc.ring_size = 128;
+	r = pair_setup(state);
+	options.fc.ring_size = usual;
+	return r;
 }
 
 /* The same with the file on another file system. */
@@ -318,6 +330,29 @@ static void waiters_have_a_limit(void **state)
 	for (size_t i = 0; i < WAITERS_MAX; i++)
 		assert_int_equal(fc_wait(reqs[i], FC_WAIT_MS, NULL), 0);
 	it_until(be_threads(&p->b.it->be) <= threads + 1, 5000);
+}
+
+/* So the unlock that they wait for gets through: it is the same guest's. */
+static void waiters_leave_half_a_ring(void **state)
+{
+	struct pair *p = *state;
+	struct fuse_lk_in in = lock_in(&p->b, 0, F_RDLCK, 0, END);
+	struct fc_req *reqs[128];
+	size_t n = 0;
+
+	assert_int_equal(set_lock(&p->b, 99, F_WRLCK, 0, 9), 0);
+	for (bool full = false; !full; n += !full) {
+		assert_true(n < ARRAY_SIZE(reqs));
+		in.owner = n;
+		reqs[n] = send_lock(&p->b, FUSE_SETLKW, &in);
+		it_assert_alive(p->b.it->q);
+		full = fc_poll(reqs[n]);
+	}
+	assert_int_equal(fc_wait(reqs[n], FC_WAIT_MS, NULL), -ENOLCK);
+	assert_in_range(n, 10, 64);
+	assert_int_equal(set_lock(&p->b, 99, F_UNLCK, 0, END), 0);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(fc_wait(reqs[i], FC_WAIT_MS, NULL), 0);
 }
 
 static void interrupts(void **state)
@@ -584,6 +619,8 @@ static const struct CMUnitTest tests[] = {
 	PAIR_TEST(all_exclude_each_other),
 	PAIR_TEST(a_wait_is_granted),
 	PAIR_TEST(waiters_have_a_limit),
+	{ "waiters_leave_half_a_ring", waiters_leave_half_a_ring, small_setup, pair_teardown,
+		NULL },
 	PAIR_TEST(interrupts),
 	PAIR_TEST(deadlock_is_told),
 	PAIR_TEST(stop_and_resume),
@@ -604,6 +641,7 @@ static const struct it_difference differences[] = {
 	{ "all_exclude_each_other", OTHER_OPTIONS },
 	{ "a_wait_is_granted", OTHER_OPTIONS },
 	{ "waiters_have_a_limit", OTHER_OPTIONS },
+	{ "waiters_leave_half_a_ring", OTHER_OPTIONS },
 	{ "interrupts", OTHER_OPTIONS },
 	{ "deadlock_is_told", OTHER_OPTIONS },
 	{ "stop_and_resume", OTHER_OPTIONS },

@@ -29,6 +29,14 @@ static struct it_options with_rules = EXTRA("--xattrmap", RULES);
 static struct it_options with_acl = EXTRA("--posix-acl");
 static struct it_options with_label =
 	EXTRA("--security-label", "--xattrmap=:map:security.selinux:user.v.:");
+static struct it_options with_admin = EXTRA("--xattr", "--modcaps", "+sys_admin");
+static struct it_options with_trusted =
+	EXTRA("--xattrmap", ":map::trusted.guest.:", "--modcaps", "+sys_admin");
+static struct it_options with_host_label =
+	EXTRA("--security-label", "--xattr", "--modcaps=+sys_admin");
+static struct it_options with_moved_label = EXTRA("--security-label",
+	"--xattrmap=:map:security.selinux:trusted.virtiofs.:", "--modcaps=+sys_admin");
+static struct it_options with_label_alone = EXTRA("--security-label");
 static struct it_options with_queues = {
 	.be = {.request_queues = 4, .extra = (const char *const[]){ "--xattr", NULL } },
 	.fc = {.request_queues = 4 },
@@ -44,12 +52,26 @@ static void spell_for_peer(void)
 	static const char *const label[] = { "-o",
 		"xattr,security_label,xattrmap=:map:security.selinux:user.v.:", NULL };
 
+	static const char *const admin[] = { "-o", "xattr,modcaps=+sys_admin", NULL };
+	static const char *const trusted[] = { "-o",
+		"xattr,modcaps=+sys_admin,xattrmap=:map::trusted.guest.:", NULL };
+	static const char *const host_label[] = { "-o",
+		"xattr,security_label,modcaps=+sys_admin", NULL };
+	static const char *const moved_label[] = { "-o", "xattr,security_label,"
+		"modcaps=+sys_admin,xattrmap=:map:security.selinux:trusted.virtiofs.:", NULL };
+	static const char *const label_alone[] = { "-o", "xattr,security_label", NULL };
+
 	with_xattr.be.extra = xattr;
 	with_queues.be.extra = xattr;
 	with_map.be.extra = map;
 	with_rules.be.extra = rules;
 	with_acl.be.extra = acl;
 	with_label.be.extra = label;
+	with_admin.be.extra = admin;
+	with_trusted.be.extra = trusted;
+	with_host_label.be.extra = host_label;
+	with_moved_label.be.extra = moved_label;
+	with_label_alone.be.extra = label_alone;
 }
 
 static int set(struct it *it, struct fc_queue *q, uint64_t node, const char *name,
@@ -302,33 +324,63 @@ static void acls_are_inherited(void **state)
 		sizeof(got));
 }
 
-/* MKDIR with a label. */
-static int make_labelled(struct it *it, const char *dir, const char *name, const char *value)
+/* A request that makes something, with a label; `target` for a SYMLINK. */
+static int label_new(struct it *it, const struct fc_call *call, const char *target,
+	const char *label, const char *value)
 {
-	struct fuse_mkdir_in in = { .mode = 0755 };
-	size_t label_size = sizeof(struct fuse_secctx) + strlen(name) + 1 + strlen(value);
-	char ext[256] = { 0 };
+	size_t size = sizeof(struct fuse_secctx) + strlen(label) + 1 + strlen(value);
 	struct fuse_secctx_header head = {
-		(uint32_t)(sizeof(head) + FUSE_REC_ALIGN(label_size)), 1
+		(uint32_t)(sizeof(head) + FUSE_REC_ALIGN(size)), 1
 	};
 	struct fuse_secctx one = { .size = (uint32_t)strlen(value) };
+	size_t before = target ? strlen(target) + 1 : 0;
+	struct fc_call full = *call;
+	char data[300] = { 0 }, *ext = data + before;
 
+	if (target)
+		strcpy(data, target);
 	memcpy(ext, &head, sizeof(head));
 	memcpy(ext + sizeof(head), &one, sizeof(one));
-	strcpy(ext + sizeof(head) + sizeof(one), name);
-	memcpy(ext + sizeof(head) + sizeof(one) + strlen(name) + 1, value, strlen(value));
-	return fc_call(it->q,
+	strcpy(ext + sizeof(head) + sizeof(one), label);
+	memcpy(ext + sizeof(head) + sizeof(one) + strlen(label) + 1, value, strlen(value));
+	full.nodeid = ROOT;
+	full.data = data;
+	full.data_len = (uint32_t)before + head.size;
+	full.room = sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out);
+	return fc_call(it->q, &full, NULL);
+}
+
+/* MKDIR with a label. */
+static int make_labelled(struct it *it, const char *dir, const char *label, const char *value)
+{
+	struct fuse_mkdir_in in = { .mode = 0755 };
+
+	return label_new(it,
 		&(struct fc_call){
-			.opcode = FUSE_MKDIR,
-			.nodeid = ROOT,
-			.args = &in,
-			.args_len = sizeof(in),
-			.name = dir,
-			.data = ext,
-			.data_len = head.size,
-			.room = sizeof(struct fuse_entry_out),
-		},
-		NULL);
+			.opcode = FUSE_MKDIR, .args = &in, .args_len = sizeof(in), .name = dir },
+		NULL, label, value);
+}
+
+/* One of each kind, all with one label; the first error. */
+static int make_all_labelled(struct it *it, const char *label)
+{
+	struct fuse_create_in file = { .flags = O_RDWR, .mode = S_IFREG | 0644 };
+	struct fuse_mknod_in fifo = { .mode = S_IFIFO | 0644 };
+	const struct fc_call create = { .opcode = FUSE_CREATE,
+		.args = &file, .args_len = sizeof(file), .name = "file" };
+	const struct fc_call mknod = { .opcode = FUSE_MKNOD,
+		.args = &fifo, .args_len = sizeof(fifo), .name = "fifo" };
+	const struct fc_call link = { .opcode = FUSE_SYMLINK, .name = "link" };
+	const int results[] = {
+		make_labelled(it, "dir", label, "a:b:c:s0"),
+		label_new(it, &create, NULL, label, "a:b:c:s0"),
+		label_new(it, &mknod, NULL, label, "a:b:c:s0"),
+		label_new(it, &link, "target", label, "a:b:c:s0"),
+	};
+
+	for (size_t i = 1; i < ARRAY_SIZE(results); i++)
+		assert_int_equal(results[i], results[0]);
+	return results[0];
 }
 
 static void labels_come_with_new_files(void **state)
@@ -355,6 +407,114 @@ static void bad_labels_make_nothing(void **state)
 	it_assert_alive(it->q);
 }
 
+static const char *const kinds[] = { "dir", "file", "fifo", "link" };
+
+/* The kernel's own name for it, set as a host with SELinux has it. */
+static void labels_are_the_hosts(void **state)
+{
+	struct it *it = *state;
+	char value[100];
+
+	needs(it, "security.selinux");
+	assert_int_equal(make_all_labelled(it, "security.selinux"), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		assert_int_equal(lgetxattr(it_path(it, kinds[i]), "security.selinux", value,
+					 sizeof(value)),
+			8);
+		assert_memory_equal(value, "a:b:c:s0", 8);
+	}
+}
+
+/* Moved to where the host's own labels are not, as README has it. */
+static void labels_may_be_moved(void **state)
+{
+	struct it *it = *state;
+	char value[100];
+
+	needs(it, "trusted.x");
+	assert_int_equal(make_all_labelled(it, "security.selinux"), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const char *path = it_path(it, kinds[i]);
+
+		assert_int_equal(lgetxattr(path, "trusted.virtiofs.security.selinux", value,
+					 sizeof(value)),
+			8);
+		assert_int_equal(lgetxattr(path, "security.selinux", value, sizeof(value)), -1);
+	}
+}
+
+/*
+ * Without the right to label, nothing is made. (SELinux without a policy lets owners set its own
+ * label; nobody's module lets them set one that there is not.)
+ */
+static void no_label_no_file(void **state)
+{
+	struct it *it = *state;
+	struct stat st;
+
+	needs(it, "security.nobody");
+	assert_int_equal(make_all_labelled(it, "security.nobody"), -EPERM);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (lstat(it_path(it, kinds[i]), &st) == 0)
+			fail_msg("%s is there", kinds[i]);
+	it_assert_alive(it->q);
+}
+
+static void trusted_takes_sys_admin(void **state)
+{
+	struct it *it = *state;
+	struct fuse_entry_out entry;
+	char value[10];
+
+	needs(it, "trusted.x");
+	it_file(it, "f", "");
+	assert_int_equal(setxattr(it_path(it, "f"), "trusted.host", "1", 1, 0), 0);
+	assert_int_equal(fc_lookup(it->q, ROOT, "f", &entry), 0);
+	assert_int_equal(set(it, it->q, entry.nodeid, "trusted.x", "v", 1), -EPERM);
+	assert_false(is_listed(it->q, entry.nodeid, "trusted.host"));
+	assert_int_equal(getxattr(it_path(it, "f"), "trusted.x", value, sizeof(value)), -1);
+}
+
+static void trusted_with_sys_admin(void **state)
+{
+	struct it *it = *state;
+	struct fuse_entry_out entry;
+	char value[10];
+
+	needs(it, "trusted.x");
+	it_file(it, "f", "");
+	assert_int_equal(setxattr(it_path(it, "f"), "trusted.host", "1", 1, 0), 0);
+	assert_int_equal(fc_lookup(it->q, ROOT, "f", &entry), 0);
+	assert_true(is_listed(it->q, entry.nodeid, "trusted.host"));
+	assert_int_equal(get(it->q, entry.nodeid, "trusted.host", value, sizeof(value)), 1);
+	assert_int_equal(set(it, it->q, entry.nodeid, "trusted.x", "v", 1), 0);
+	assert_int_equal(getxattr(it_path(it, "f"), "trusted.x", value, sizeof(value)), 1);
+	assert_int_equal(value[0], 'v');
+	assert_true(is_listed(it->q, entry.nodeid, "trusted.x"));
+	assert_int_equal(remove_one(it->q, entry.nodeid, "trusted.x"), 0);
+	assert_int_equal(getxattr(it_path(it, "f"), "trusted.x", value, sizeof(value)), -1);
+}
+
+/* All that the guest names lies below trusted. on the host, also for what has no user.*. */
+static void names_are_mapped_to_trusted(void **state)
+{
+	static const char host[] = "trusted.guest.user.x";
+	struct it *it = *state;
+	struct fuse_entry_out entry;
+	char value[10];
+
+	needs(it, "trusted.x");
+	assert_int_equal(symlink("nowhere", it_path(it, "link")), 0);
+	assert_int_equal(fc_lookup(it->q, ROOT, "link", &entry), 0);
+	assert_int_equal(set(it, it->q, entry.nodeid, "user.x", "v", 1), 0);
+	assert_int_equal(lgetxattr(it_path(it, "link"), host, value, sizeof(value)), 1);
+	assert_int_equal(get(it->q, entry.nodeid, "user.x", value, sizeof(value)), 1);
+	assert_true(is_listed(it->q, entry.nodeid, "user.x"));
+	assert_false(is_listed(it->q, entry.nodeid, host));
+	assert_int_equal(remove_one(it->q, entry.nodeid, "user.x"), 0);
+	assert_int_equal(lgetxattr(it_path(it, "link"), host, value, sizeof(value)), -1);
+}
+
 /* What is insisted on, a guest has, or it has no session. */
 static void a_guest_without_acls_is_refused(void **state)
 {
@@ -377,6 +537,12 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(labels_come_with_new_files, with_label),
 	IT_TEST_WITH(bad_labels_make_nothing, with_label),
 	IT_TEST_WITH(a_guest_without_acls_is_refused, with_acl),
+	IT_TEST_WITH(trusted_takes_sys_admin, with_xattr),
+	IT_TEST_WITH(trusted_with_sys_admin, with_admin),
+	IT_TEST_WITH(names_are_mapped_to_trusted, with_trusted),
+	IT_TEST_WITH(labels_are_the_hosts, with_host_label),
+	IT_TEST_WITH(labels_may_be_moved, with_moved_label),
+	IT_TEST_WITH(no_label_no_file, with_label_alone),
 };
 
 static const struct it_difference differences[] = {

@@ -80,7 +80,8 @@ mount_add()
 	wait_for grep -qs mounted "$RUN/mounted"
 }
 
-# backend_start [OPTION...]: the gateway; with BACKEND=peer the C virtiofsd, with what is like it.
+# backend_start [OPTION...]: the gateway; with BACKEND=peer the C virtiofsd, with what is like it,
+# or the Rust one that $PEER names.
 backend_start()
 {
 	local cache=auto
@@ -89,6 +90,9 @@ backend_start()
 		[[ $* != *"--cache never"* ]] || cache=none
 		command=(/usr/lib/qemu/virtiofsd --socket-path="$RUN/sock" -o source="$SHARE"
 			-o xattr,posix_lock,cache=$cache)
+		[ -z "${PEER:-}" ] || command=("$PEER" --socket-path "$RUN/sock"
+			--shared-dir "$SHARE" --sandbox none --posix-acl
+			--cache "${cache/none/never}")
 	fi
 	"${LIMIT[@]}" "${command[@]}" >"$RUN/backend.log" 2>&1 &
 	backend_pid=$!

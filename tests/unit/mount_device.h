@@ -41,6 +41,7 @@ struct md {
 	uint16_t popped, hiprio_popped; /* the device's own indices */
 	struct fm_stop stop;
 	struct fm_hiprio *hiprio;
+	struct fm_locks *locks;
 	struct fm_queue *queue;
 	int kernel; /* the kernel's end of /dev/fuse */
 	int fuse;
@@ -86,9 +87,7 @@ static inline void md_init(struct md *d)
 	d->memory = mmap(NULL, d->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(d->memory != MAP_FAILED);
 	at = md_part(d, &gpa, MD_AREA, &host);
-	assert_int_equal(
-		vq_driver_init(&d->ring, MD_RING, at, host, UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX),
-		0);
+	assert_int_equal(vq_driver_init(&d->ring, MD_RING, at, host, md_features), 0);
 	at = md_part(d, &gpa, MD_AREA, &host);
 	assert_int_equal(vq_driver_init(&d->hiprio_ring, MD_HIPRIO, at, host, 0), 0);
 	hiprio.gpa = md_part(d, &gpa, fm_hiprio_memory(MD_HIPRIO), &hiprio.host);
@@ -102,6 +101,8 @@ static inline void md_init(struct md *d)
 	queue.fuse_fd = d->fuse = pair[1];
 	assert_int_equal(fm_hiprio_new(&hiprio, &d->hiprio), 0);
 	queue.hiprio = d->hiprio;
+	assert_int_equal(fm_locks_new(&d->locks), 0);
+	queue.locks = d->locks;
 	assert_int_equal(fm_queue_new(&queue, &d->queue), 0);
 }
 
@@ -141,6 +142,7 @@ static inline void md_fini(struct md *d)
 		(void)md_stop(d);
 	fm_queue_free(d->queue);
 	fm_hiprio_free(d->hiprio);
+	fm_locks_free(d->locks);
 	vq_driver_fini(&d->ring);
 	vq_driver_fini(&d->hiprio_ring);
 	fd_close(&d->kernel);

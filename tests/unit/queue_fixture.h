@@ -22,7 +22,7 @@
 #define MEMORY UINT64_C(0x100000)
 
 /* What a request asks of the file system below. */
-enum order { IN_PLACE = 'i', DEFER = 'd', PARK = 'p', BLOCK = 'b', DROP = 'x' };
+enum order { IN_PLACE = 'i', DEFER = 'd', PARK = 'p', BLOCK = 'b', DROP = 'x', LINGER = 'l' };
 
 struct fixture {
 	struct guest guest;
@@ -38,6 +38,7 @@ struct fixture {
 	pthread_mutex_t lock;
 	struct fs_io *deferred[NUM];
 	size_t n_deferred;
+	_Atomic unsigned int n_refused;
 
 	/* What the queue said. */
 	unsigned int n_stopped;
@@ -70,6 +71,14 @@ static inline void submit(void *fs, struct fs_io *io)
 
 	vu_iov_read(&req, &order, 1);
 	switch (order) {
+	case LINGER:
+		if (!io->linger(io)) {
+			atomic_fetch_add(&f->n_refused, 1);
+			end(f, io);
+			return;
+		}
+		io->park(io);
+		__attribute__((fallthrough));
 	case PARK:
 	case DEFER:
 		if (order == PARK)

@@ -135,6 +135,11 @@ static inline void rig_reset(void *ctx)
 	rig_note(ctx, "reset;");
 }
 
+static inline void rig_renewed(void *ctx)
+{
+	rig_note(ctx, "renewed;");
+}
+
 static inline void rig_protocol_features(void *ctx, uint64_t features)
 {
 	((struct rig *)ctx)->agreed = features;
@@ -198,6 +203,7 @@ static inline void rig_init(struct rig *rig, uint64_t features, uint64_t protoco
 		.ring_enable = rig_ring_enable,
 		.memory = rig_memory,
 		.reset = rig_reset,
+		.renewed = rig_renewed,
 		.protocol_features = rig_protocol_features,
 		.channel = rig_channel,
 		.shmem_asked = rig_shmem_asked,

@@ -315,7 +315,7 @@ static void test_session_ends(void **state)
 	struct lock_guest *g = *state;
 	struct fs_work *stuck;
 
-	for (int how = 0; how < 3; how++) {
+	for (int how = 0; how < 4; how++) {
 		struct fuse_fsync_in fsync = {.fh = g->fh[0]};
 		struct call *call =
 			call_request(FUSE_FSYNC, 5, g->nodeid, &fsync, sizeof(fsync), HEADER_SIZE);
@@ -332,6 +332,8 @@ static void test_session_ends(void **state)
 			fs_reset(g->c->f->fs);
 		else if (how == 1)
 			assert_int_equal(do_init(g->c->f), 0);
+		else if (how == 2)
+			fs_renew(g->c->f->fs);
 		else
 			assert_int_equal(exchange(g->c->f, FUSE_DESTROY, 0, NULL, 0, 16), 0);
 		assert_true(host_can_lock(g, F_WRLCK, 0, 0));

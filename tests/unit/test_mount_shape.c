@@ -106,7 +106,11 @@ static void an_answer_keeps_what_fits(void **state)
 	assert_int_equal(out.flags, 0);
 	assert_int_equal(out.max_write, FM_PAYLOAD);
 	assert_int_equal(out.flags2, 3);
+	/* Not even one that ends with the flags has what was not offered. */
 	was = out;
+	out.flags = was.max_write = out.max_write = UINT32_MAX;
+	fm_init_accept(&out, 16, 0);
+	assert_memory_equal(&out, &was, sizeof(out));
 	was.flags = out.flags = 77;
 	fm_init_accept(&out, 8, 0);
 	assert_memory_equal(&out, &was, sizeof(out));

@@ -66,6 +66,34 @@ static void test_deferred(void **state)
 	teardown(f);
 }
 
+/* Half of the ring's descriptors, however many a chain has, are kept for those that end. */
+static void test_linger(void **state)
+{
+	const unsigned int most = NUM / 2 / 2, more = 10;
+	struct fixture *f = setup(0);
+
+	for (int round = 0; round < 2; round++) {
+		unsigned int done = f->done['A'], ended = f->done['B'];
+
+		f->n_refused = 0;
+		for (unsigned int i = 0; i < most + more; i++)
+			send(f, LINGER, &A, i);
+		assert_true(run(f, 5, &f->done['A'], done + more));
+		assert_int_equal(f->n_refused, more);
+		for (unsigned int i = 0; i < more; i++)
+			send(f, IN_PLACE, &B, most + i);
+		assert_true(run(f, 5, &f->done['B'], ended + more));
+		/* They keep their places over a stop, and give them back when they end. */
+		gw_queue_stop(f->queue);
+		assert_int_equal(start(f, f->base), 0);
+		send(f, LINGER, &C, most);
+		assert_true(run(f, 5, &f->done['C'], (unsigned int)round + 1));
+		end_deferred(f);
+		assert_true(run(f, 5, &f->done['A'], done + most + more));
+	}
+	teardown(f);
+}
+
 static void test_drop(void **state)
 {
 	struct fixture *f = setup(0);
@@ -339,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_in_place_event_idx),
 		cmocka_unit_test(test_one_by_one),
 		cmocka_unit_test(test_deferred),
+		cmocka_unit_test(test_linger),
 		cmocka_unit_test(test_drop),
 		cmocka_unit_test(test_relief),
 		cmocka_unit_test(test_relief_sends_what_was_held_back),
