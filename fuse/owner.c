@@ -120,7 +120,7 @@ static int read_owner(const struct fs_tree *tree, int fd, struct fs_owner *owner
 	ssize_t n = fgetxattr(fd, FS_OWNER_XATTR, text, sizeof(text));
 	int r = n < 0 ? -errno : 0;
 
-	/* By O_PATH fds attributes are out of reach, but not by their names: no other fd is needed. */
+	/* By O_PATH fds attributes are out of reach, but not by those fds' names. */
 	if (r == -EBADF)
 		r = fs_place_take(tree);
 	if (r == 0 && n < 0) {

@@ -221,11 +221,13 @@ static void test_handed_down(void **state)
 
 	if (fs_owner_probe(place->dir_fd) < 0)
 		skip();
-	assert_int_equal(fs_owner_keep_new(&place->tree, place->dir_fd, place->fd, &file, NULL, 0), 0);
+	assert_int_equal(
+		fs_owner_keep_new(&place->tree, place->dir_fd, place->fd, &file, NULL, 0), 0);
 	stx = shown(place, place->fd);
 	assert_ids(place, &stx, 1000, 1000);
 	assert_int_equal(fs_owner_keep(&place->tree, place->dir_fd, &dir), 0);
-	assert_int_equal(fs_owner_keep_new(&place->tree, place->dir_fd, place->fd, &file, NULL, 0), 0);
+	assert_int_equal(
+		fs_owner_keep_new(&place->tree, place->dir_fd, place->fd, &file, NULL, 0), 0);
 	stx = shown(place, place->fd);
 	assert_ids(place, &stx, 1000, 50);
 	assert_int_equal(stx.stx_mode, S_IFREG | 0664);
