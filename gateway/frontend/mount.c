@@ -16,9 +16,9 @@
  * Unmounting may hang with the back-end; so a second signal, UNMOUNT_MS, or the back-end's end turn
  * it into the last of the three.
  *
- * The eventfds of the rings are the back-end's as much as ours, so it may make them such that a write
- * blocks. Hence nothing is waited for at the end that a signal, sent again and again, does not get
- * out of its system call.
+ * The eventfds of the rings are the back-end's as much as ours, so it may make them such that a
+ * write blocks. Hence nothing is waited for at the end that a signal, sent again and again, does
+ * not get out of its system call.
  *
  * What threads share: `end` (the first reason wins), eventfds, and what is constant by then.
  */

@@ -535,7 +535,7 @@ static unsigned int block_kicks(pid_t pid, pid_t mounter)
 	return shared / 3;
 }
 
-/* A back-end that wants more than to be silent: it has us hang where no signal of the user's goes. */
+/* A back-end that is not just silent: it has us hang where no signal of the user's goes. */
 static void an_eventfd_that_blocks_does_not_hold_it(void **state)
 {
 	struct mt *m = *state;
