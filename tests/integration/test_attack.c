@@ -280,6 +280,69 @@ static void no_id_escapes_its_map(void **state)
 	assert_owned_in_ranges(it, "mine/child");
 }
 
+#define AS_NOBODY                                                                                  \
+	"for a; do case $a in --shared-dir=*) chown 65534:65534 \"${a#*=}\";; esac; done; "        \
+	"exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\""
+/* The same where nobody has been given ids: 200000 and on. */
+#define WITH_SUBIDS                                                                                \
+	"for a; do case $a in --shared-dir=*) d=${a#*=}/..;; esac; done; "                         \
+	"echo 65534:200000:65536 >$d/sub && "                                                      \
+	"mount --bind $d/sub /etc/subuid && mount --bind $d/sub /etc/subgid; " AS_NOBODY
+
+/* With one's own group in it, a user namespace lets nobody change supplementary groups. */
+static struct it_options own_group = {
+	.be = { .socket = BE_FD_LISTENING,
+		.prefix = ARGS("unshare", "-m", "sh", "-c", WITH_SUBIDS, "sh"),
+		.extra = ARGS("--uid-map=:0:65534:1:", "--uid-map=:1:200000:65535:",
+			"--gid-map=:0:65534:1:", "--gid-map=:1:200000:65535:") },
+	.no_mount = true,
+};
+static struct it_options one_group = {
+	.be = { .socket = BE_FD_LISTENING,
+		.prefix = ARGS("unshare", "-m", "sh", "-c", WITH_SUBIDS, "sh"),
+		.extra = ARGS("--uid-map=:0:65534:1:", "--uid-map=:1:200000:65535:",
+			"--gid-map=:0:65534:1:") },
+	.no_mount = true,
+};
+
+/* Without newuidmap there would be no service to connect to. */
+static bool may_map(void)
+{
+	return geteuid() == 0 && access("/usr/bin/newuidmap", X_OK) == 0 &&
+	       access("/etc/subuid", F_OK) == 0;
+}
+
+static int map_setup(void **state)
+{
+	return may_map() ? it_setup(state) : 0;
+}
+
+static int map_teardown(void **state)
+{
+	return may_map() ? it_teardown(state) : 0;
+}
+
+/* Whoever says that he is in a group may not get more by it, but not less either. */
+static void groups_that_cannot_be_taken(void **state)
+{
+	struct it *it = *state;
+
+	if (!may_map())
+		skip();
+	assert_int_equal(mount_with(it, FUSE_CREATE_SUPP_GROUP), 0);
+	assert_int_equal(chmod(it->be.share, 0777), 0);
+	it->q->uid = 5;
+	it->q->gid = 0;
+	assert_int_equal(mkdir_in_group(it, "a", 9), 0);
+	assert_int_equal(mkdir_in_group(it, "b", 9), 0);
+	it_assert_alive(it->q);
+}
+
+static void one_group_alone(void **state)
+{
+	groups_that_cannot_be_taken(state);
+}
+
 /* ---- a read-only share ---- */
 
 static struct it_options readonly = {
@@ -410,10 +473,6 @@ static void names_stay_behind_their_map(void **state)
 
 /* ---- owners that are kept ---- */
 
-#define AS_NOBODY                                                                                  \
-	"for a; do case $a in --shared-dir=*) chown 65534:65534 \"${a#*=}\";; esac; done; "        \
-	"exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\""
-
 static struct it_options kept = {
 	.be = { .socket = BE_FD_LISTENING,
 		.prefix = ARGS("sh", "-c", AS_NOBODY, "sh"),
@@ -478,6 +537,9 @@ static void a_limit_of_sizes_does_not_end_it(void **state)
 
 static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(no_id_escapes_its_map, mapped),
+	{ "groups_that_cannot_be_taken", groups_that_cannot_be_taken, map_setup, map_teardown,
+		(void *)&own_group },
+	{ "one_group_alone", one_group_alone, map_setup, map_teardown, (void *)&one_group },
 	IT_TEST_WITH(a_readonly_share_stays_as_it_is, readonly),
 	IT_TEST_WITH(names_stay_behind_their_map, hiding),
 	IT_TEST_WITH(kept_owners_are_the_guests_word, kept),
@@ -486,6 +548,8 @@ static const struct CMUnitTest tests[] = {
 
 static const struct it_difference differences[] = {
 	{ "no_id_escapes_its_map", "the peer translates no ids" },
+	{ "groups_that_cannot_be_taken", "the peer has no user namespace" },
+	{ "one_group_alone", "the peer has no user namespace" },
 	{ "a_readonly_share_stays_as_it_is", "the peer has no read-only mode" },
 	{ "names_stay_behind_their_map", "the peer's sandbox hides attributes" },
 	{ "kept_owners_are_the_guests_word", "the peer keeps no owners" },
