@@ -9,21 +9,26 @@
 #include "fuse/shape.h"
 #include "fuse/wire.h"
 
-/* Groups, if they were agreed on, in gids[FS_EXT_GROUPS_MAX]; how many, or -errno. */
-static int groups_of(const struct fs_slot *slot, uint32_t *gids)
+int fs_caller_groups(const struct fs_slot *slot, uint32_t *gids)
 {
 	const struct fs_shape *shape = fs_shape_find(slot->header.opcode);
-	const struct fs_ids *ids = fs_config_of(slot)->ids;
 	const void *list;
 	size_t size;
-	int n, r = 0;
 
 	if (!(slot->session->init_flags & FUSE_CREATE_SUPP_GROUP) || !shape ||
 		!(shape->flags & FS_SHAPE_EXT))
 		return 0;
 	list = fs_shape_ext(shape, fs_slot_args(slot),
 		slot->copy_len - sizeof(struct fuse_in_header), &size);
-	n = fs_ext_groups(list, size, gids);
+	return fs_ext_groups(list, size, gids);
+}
+
+/* The same as the host knows them. */
+static int host_groups(const struct fs_slot *slot, uint32_t *gids)
+{
+	const struct fs_ids *ids = fs_config_of(slot)->ids;
+	int n = fs_caller_groups(slot, gids), r = 0;
+
 	for (int i = 0; i < n && ids && r == 0; i++)
 		r = fs_idmap_to_host(&ids->gid, gids[i], &gids[i]);
 	return r < 0 ? r : n;
@@ -33,7 +38,7 @@ int fs_caller_enter(const struct fs_slot *slot, mode_t umask, struct fs_caller *
 {
 	const struct fs_tree *tree = fs_tree_of(slot);
 	uint32_t gids[FS_EXT_GROUPS_MAX];
-	int r, n = groups_of(slot, gids);
+	int r, n = host_groups(slot, gids);
 
 	if (n < 0)
 		return n;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "fuse/cred.h"
@@ -22,3 +23,9 @@ struct fs_caller {
  */
 int fs_caller_enter(const struct fs_slot *slot, mode_t umask, struct fs_caller *caller);
 void fs_caller_leave(struct fs_caller *caller);
+
+/*
+ * The supplementary groups that the request carries, if they were agreed on, as the guest has them,
+ * in gids[FS_EXT_GROUPS_MAX]. Their number, or -EINVAL.
+ */
+int fs_caller_groups(const struct fs_slot *slot, uint32_t *gids);

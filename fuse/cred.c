@@ -40,7 +40,7 @@ static _Thread_local struct {
 	gid_t gid;
 	struct caps caps;
 	bool regrouped; /* its groups are the guest's caller's */
-	int n_groups;   /* -1: more than GROUPS_MAX */
+	int n_groups;   /* -1: more than GROUPS_MAX, or not ours to change */
 	gid_t groups[GROUPS_MAX];
 } self;
 
@@ -150,13 +150,21 @@ int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cr
 	return fs_cred_enter_groups(tree, uid, gid, NULL, 0, cred);
 }
 
-/* While the thread still has the capability for it. */
+/*
+ * While the thread still has the capability for it. Many a user namespace forbids it for good: a
+ * file of a setgid directory may go without its own setgid bit then, which is the safe side.
+ */
 static int take_groups(const gid_t *gids, size_t n)
 {
+	int r;
+
 	if (n == 0 || self.n_groups < 0)
 		return 0;
-	self.regrouped = true;
-	return set_groups(gids, n);
+	r = set_groups(gids, n);
+	self.regrouped = r == 0;
+	if (r == -EPERM)
+		self.n_groups = -1;
+	return r == -EPERM ? 0 : r;
 }
 
 int fs_cred_enter_groups(const struct fs_tree *tree, uid_t uid, gid_t gid, const uint32_t *gids,
@@ -180,7 +188,7 @@ int fs_cred_enter_groups(const struct fs_tree *tree, uid_t uid, gid_t gid, const
 		return -EINVAL;
 
 	cred->switched = true;
-	r = take_groups(gids, n);
+	r = take_groups(gids, tree->config.one_gid ? 0 : n);
 	if (r == 0)
 		r = set_egid(gid);
 	if (r == 0)

@@ -41,7 +41,8 @@ int fs_cred_enter(const struct fs_tree *tree, uid_t uid, gid_t gid, struct fs_cr
 
 /*
  * The same with `n` supplementary groups of the caller's in place of the gateway's; they decide
- * whether a setgid bit may be set. Without any, the gateway's stay.
+ * whether a setgid bit may be set. Without any, the gateway's stay, and so they do where the
+ * system lets nobody change them or has one group only.
  */
 int fs_cred_enter_groups(const struct fs_tree *tree, uid_t uid, gid_t gid, const uint32_t *gids,
 	size_t n, struct fs_cred *cred);

@@ -192,19 +192,27 @@ bool fs_inode_fd_stick(struct fs_tree *tree, struct fs_inode *inode)
 	return stuck;
 }
 
+static int open_by(const struct fs_tree *tree, const struct fs_inode *inode, int fd, int flags)
+{
+	if (inode->type == S_IFDIR)
+		return fs_open_beneath(fd, ".", flags | O_DIRECTORY, 0);
+	return fs_reopen(tree->config.proc_fd, fd, flags);
+}
+
 int fs_inode_open(struct fs_tree *tree, struct fs_inode *inode, int flags)
 {
-	int fd, opened;
+	/* An access time that moves is a change; to keep it is for owners and CAP_FOWNER. */
+	int fd, opened = -EPERM, quiet = tree->config.readonly ? O_NOATIME : 0;
 
 	if (inode->type != S_IFREG && inode->type != S_IFDIR)
 		return inode->type == S_IFLNK ? -ELOOP : -ENXIO;
 	fd = fs_inode_fd_get(tree, inode);
 	if (fd < 0)
 		return fd;
-	if (inode->type == S_IFDIR)
-		opened = fs_open_beneath(fd, ".", flags | O_DIRECTORY, 0);
-	else
-		opened = fs_reopen(tree->config.proc_fd, fd, flags);
+	if (quiet)
+		opened = open_by(tree, inode, fd, flags | quiet);
+	if (opened == -EPERM)
+		opened = open_by(tree, inode, fd, flags);
 	fs_inode_fd_put(tree, inode);
 	return opened;
 }

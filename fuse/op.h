@@ -138,6 +138,9 @@ int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in);
 /* The caller as the owner of what it is about to make. -EINVAL, -EPERM: it may not be one. */
 int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t mode, dev_t rdev,
 	struct fs_owner *owner);
+/* Keeps it with the new file `fd`, as `parent` has it (fs_owner_keep_new). */
+int fs_kept_note(const struct fs_slot *slot, const struct fs_node *parent, int fd,
+	const struct fs_owner *owner);
 /* The mode of what the caller makes with this umask, which no default ACL replaces here. */
 mode_t fs_kept_mode(const struct fs_slot *slot, mode_t mode, mode_t umask);
 /*

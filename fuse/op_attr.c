@@ -21,9 +21,7 @@ static int stat_shown(const struct fs_tree *tree, int fd, struct statx *stx)
 {
 	int r = fs_stat_at(fd, "", stx);
 
-	if (r == 0)
-		fs_owner_show(tree, fd, stx);
-	return r;
+	return r < 0 ? r : fs_owner_show(tree, fd, stx);
 }
 
 static int get_by_file(struct fs_slot *slot, uint64_t fh, struct statx *stx)

@@ -219,10 +219,10 @@ static int open_existing(
 		fs_cred_leave(&cred);
 	}
 	r = fd < 0 ? fd : fs_stat_at(fd, "", &entry->stx);
-	if (r == 0) {
-		fs_owner_show(tree, fd, &entry->stx);
+	if (r == 0)
+		r = fs_owner_show(tree, fd, &entry->stx);
+	if (r == 0)
 		return fd;
-	}
 	fd_close(&fd);
 	nodeid = entry->inode->nodeid;
 	fs_inode_put(tree, entry->inode);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * IOCTL: flags of files (chattr, lsattr) and their extended ones (project quotas), nothing else.
+ * IOCTL: flags of files (chattr, lsattr) and their extended ones, nothing else.
  *
  * What may pass is one table. Each row is a command of the host's with a private buffer of its
  * size: no command reaches the host that is not here, no guest address does at all, and answers
  * never ask the guest for more (FUSE_IOCTL_RETRY). Sizes are those that the data has: Linux numbers
  * FS_IOC_GETFLAGS as if it carried a long, which is an int on every machine. The host checks who
  * may: flags that take a privilege which we gave up (immutable, append-only) are EPERM.
+ *
+ * Which project a file counts for can be read but not changed. By projects a host bounds what a
+ * directory takes of its disk, so a share's guests must not leave theirs; Linux has the same rule,
+ * and error, for who has ids of his own (a user namespace).
  */
 #include "fuse/op.h"
 
@@ -55,6 +59,35 @@ static int judge(const struct fuse_ioctl_in *in, const struct command **command)
 	return in->out_size < (*command)->size ? -EINVAL : 0;
 }
 
+static int call(int fd, unsigned long command, void *data)
+{
+	int r;
+
+	do {
+		r = ioctl(fd, command, data) < 0 ? -errno : 0;
+	} while (r == -EINTR);
+	return r;
+}
+
+/* -EINVAL when `data` would move the file to another project, or have its children be in none. */
+static int check_project(int fd, unsigned long command, const void *data)
+{
+	struct fsxattr now, wanted;
+	int flags, wanted_flags, r;
+
+	if (command == FS_IOC_SETFLAGS) {
+		memcpy(&wanted_flags, data, sizeof(wanted_flags));
+		r = call(fd, FS_IOC_GETFLAGS, &flags);
+		return r == 0 && (flags ^ wanted_flags) & FS_PROJINHERIT_FL ? -EINVAL : r;
+	}
+	memcpy(&wanted, data, sizeof(wanted));
+	r = call(fd, FS_IOC_FSGETXATTR, &now);
+	if (r == 0 && (now.fsx_projid != wanted.fsx_projid ||
+			      (now.fsx_xflags ^ wanted.fsx_xflags) & FS_XFLAG_PROJINHERIT))
+		r = -EINVAL;
+	return r;
+}
+
 static int run(struct fs_slot *slot, const struct command *command, void *data)
 {
 	CLEANUP_FILE struct fs_file file = {0};
@@ -65,12 +98,11 @@ static int run(struct fs_slot *slot, const struct command *command, void *data)
 		r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
 	if (r < 0)
 		return r;
-	if (command->sets)
+	if (command->sets) {
 		memcpy(data, in + 1, command->size);
-	do {
-		r = ioctl(file.fd, command->host, data) < 0 ? -errno : 0;
-	} while (r == -EINTR);
-	return r;
+		r = check_project(file.fd, command->host, data);
+	}
+	return r < 0 ? r : call(file.fd, command->host, data);
 }
 
 void fs_op_ioctl(struct fs_slot *slot)

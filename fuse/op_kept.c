@@ -11,6 +11,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "fuse/caller.h"
+#include "fuse/ext.h"
 #include "fuse/idmap.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
@@ -21,12 +23,15 @@ bool fs_kept_applies(const struct fs_node *node)
 	       (node->inode->type == S_IFREG || node->inode->type == S_IFDIR);
 }
 
-/* -EINVAL for the id that is none, -EPERM for one that the guest may not use. */
-static int check_ids(const struct fs_tree *tree, uint32_t uid, uint32_t gid)
+/* -EINVAL for the id that is none, -EPERM for one that the guest may not use. Of those given. */
+static int check_ids(const struct fs_tree *tree, const uint32_t *uid, const uint32_t *gid)
 {
-	if (uid == UINT32_MAX || gid == UINT32_MAX)
+	/* What is none in both directions is not translated. */
+	uint32_t host_uid = uid ? *uid : UINT32_MAX, host_gid = gid ? *gid : UINT32_MAX;
+
+	if ((uid && *uid == UINT32_MAX) || (gid && *gid == UINT32_MAX))
 		return -EINVAL;
-	return fs_ids_to_host(tree->config.ids, &uid, &gid);
+	return fs_ids_to_host(tree->config.ids, &host_uid, &host_gid);
 }
 
 /* What a change of owner takes away, as a host's kernel would have it. */
@@ -46,9 +51,10 @@ int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in)
 	if (!(in->valid & (FATTR_UID | FATTR_GID | FATTR_MODE)))
 		return 0;
 	r = fs_stat_at(node->fd, "", &stx);
+	if (r == 0)
+		r = fs_owner_show(node->tree, node->fd, &stx);
 	if (r < 0)
 		return r;
-	fs_owner_show(node->tree, node->fd, &stx);
 	owner = (struct fs_owner){
 		.mode = stx.stx_mode,
 		.major = stx.stx_rdev_major,
@@ -59,8 +65,8 @@ int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in)
 		owner.uid = in->valid & FATTR_UID ? in->uid : owner.uid;
 		owner.gid = in->valid & FATTR_GID ? in->gid : owner.gid;
 		owner.mode = without_setid(owner.mode);
-		r = check_ids(node->tree, in->valid & FATTR_UID ? in->uid : 0,
-			in->valid & FATTR_GID ? in->gid : 0);
+		r = check_ids(node->tree, in->valid & FATTR_UID ? &owner.uid : NULL,
+			in->valid & FATTR_GID ? &owner.gid : NULL);
 	}
 	if (in->valid & FATTR_MODE)
 		owner.mode = (owner.mode & S_IFMT) | (in->mode & 07777);
@@ -70,12 +76,17 @@ int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in)
 /* An fd (owned) of what was made: a directory, or a regular file for whatever else it may be. */
 static int make(int dirfd, const char *name, mode_t mode)
 {
+	int fd;
+
 	if (!S_ISDIR(mode))
 		return fs_open_beneath(dirfd, name, O_RDWR | O_CREAT | O_EXCL,
 			fs_owner_host_mode(mode));
 	if (mkdirat(dirfd, name, fs_owner_host_mode(mode)) < 0)
 		return -errno;
-	return fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+	fd = fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		unlinkat(dirfd, name, AT_REMOVEDIR);
+	return fd;
 }
 
 int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t mode, dev_t rdev,
@@ -88,7 +99,17 @@ int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t
 		.major = major(rdev),
 		.minor = minor(rdev),
 	};
-	return check_ids(tree, owner->uid, owner->gid);
+	return check_ids(tree, &owner->uid, &owner->gid);
+}
+
+int fs_kept_note(const struct fs_slot *slot, const struct fs_node *parent, int fd,
+	const struct fs_owner *owner)
+{
+	uint32_t gids[FS_EXT_GROUPS_MAX];
+	int n = fs_caller_groups(slot, gids);
+
+	return n < 0 ? n
+		     : fs_owner_keep_new(parent->tree, parent->fd, fd, owner, gids, (size_t)n);
 }
 
 mode_t fs_kept_mode(const struct fs_slot *slot, mode_t mode, mode_t umask)
@@ -108,7 +129,7 @@ int fs_kept_make(struct fs_slot *slot, const struct fs_node *parent, const char 
 	fd = make(parent->fd, name, owner.mode);
 	if (fd < 0)
 		return fd;
-	r = fs_owner_keep_new(parent->tree, parent->fd, fd, &owner);
+	r = fs_kept_note(slot, parent, fd, &owner);
 	if (r < 0) {
 		unlinkat(parent->fd, name, S_ISDIR(mode) ? AT_REMOVEDIR : 0);
 		return r;

@@ -87,9 +87,10 @@ static int access_node(struct fs_slot *slot, int mask)
 
 	if (r == 0)
 		r = fs_stat_at(node.fd, "", &stx);
+	if (r == 0)
+		r = fs_owner_show(node.tree, node.fd, &stx);
 	if (r < 0)
 		return r;
-	fs_owner_show(node.tree, node.fd, &stx);
 	if (mask & ~bits_for(node.tree, &stx, slot->header.uid, slot->header.gid))
 		return -EACCES;
 	return mask & W_OK ? fs_may_change(slot) : 0;

@@ -67,9 +67,7 @@ static int stat_fd(
 	do {
 		r = statx(fd, "", flags, MASK, stx) < 0 ? -errno : 0;
 	} while (r == -EINTR);
-	if (r == 0)
-		fs_owner_show(tree, fd, stx);
-	return r;
+	return r < 0 ? r : fs_owner_show(tree, fd, stx);
 }
 
 static int stat_node(struct fs_slot *slot, const struct fs_statx_in *in, struct statx *stx)

@@ -36,7 +36,7 @@ static int make_kept(struct fs_slot *slot, const struct fs_node *dir,
 	if (r < 0)
 		return r;
 	fd = open_tmpfile(dir, in, O_RDWR, fs_owner_host_mode(owner.mode));
-	r = fd < 0 ? fd : fs_owner_keep_new(dir->tree, dir->fd, fd, &owner);
+	r = fd < 0 ? fd : fs_kept_note(slot, dir, fd, &owner);
 	return r < 0 ? r : fs_reopen(dir->tree->config.proc_fd, fd, flags);
 }
 

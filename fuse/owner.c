@@ -13,8 +13,8 @@
 
 #include "fuse/idmap.h"
 #include "fuse/inode.h"
+#include "fuse/place.h"
 #include "fuse/walk.h"
-#include "vhostuser/fd.h"
 
 /* In stx_attributes, where the kernel has nothing: the owner is the guest's word. */
 #define STX_KEPT (UINT64_C(1) << 63)
@@ -106,23 +106,30 @@ bool fs_owner_hides(const struct fs_config *config, const char *name)
 	return config->owner_xattr && strcmp(name, FS_OWNER_XATTR) == 0;
 }
 
-/* Attributes are out of reach by an O_PATH fd: an fd (owned) by which they are not, or -errno. */
-static int open_again(const struct fs_tree *tree, int fd)
+/* None is there, or it makes no sense, or only the host's users get at it. */
+static bool is_none(int error)
 {
-	return fs_reopen(tree->config.proc_fd, fd, O_RDONLY | O_NONBLOCK);
+	return error == -ENODATA || error == -EOPNOTSUPP || error == -ERANGE ||
+	       error == -EACCES || error == -EPERM;
 }
 
+/* -ENODATA: the file is what it is on the host. */
 static int read_owner(const struct fs_tree *tree, int fd, struct fs_owner *owner)
 {
-	CLEANUP_FD int own = -1;
 	char text[FS_OWNER_TEXT];
 	ssize_t n = fgetxattr(fd, FS_OWNER_XATTR, text, sizeof(text));
+	int r = n < 0 ? -errno : 0;
 
-	if (n < 0 && errno == EBADF) {
-		own = open_again(tree, fd);
-		n = own < 0 ? -1 : fgetxattr(own, FS_OWNER_XATTR, text, sizeof(text));
+	/* By O_PATH fds attributes are out of reach, but not by those fds' names. */
+	if (r == -EBADF)
+		r = fs_place_take(tree);
+	if (r == 0 && n < 0) {
+		n = getxattr(fs_fd_name(fd).text, FS_OWNER_XATTR, text, sizeof(text));
+		r = n < 0 ? -errno : 0;
 	}
-	return n < 0 ? -ENODATA : fs_owner_parse(text, (size_t)n, owner);
+	if (r < 0)
+		return is_none(r) ? -ENODATA : r;
+	return fs_owner_parse(text, (size_t)n, owner) < 0 ? -ENODATA : 0;
 }
 
 static bool may_keep(uint32_t mode)
@@ -147,20 +154,26 @@ static bool fits(uint32_t host, uint32_t guest)
 	}
 }
 
-void fs_owner_show(const struct fs_tree *tree, int fd, struct statx *stx)
+int fs_owner_show(const struct fs_tree *tree, int fd, struct statx *stx)
 {
 	struct fs_owner owner;
+	int r;
 
 	stx->stx_attributes &= ~STX_KEPT;
-	if (!tree->config.owner_xattr || !may_keep(stx->stx_mode) ||
-		read_owner(tree, fd, &owner) < 0 || !fits(stx->stx_mode, owner.mode))
-		return;
+	if (!tree->config.owner_xattr || !may_keep(stx->stx_mode))
+		return 0;
+	r = read_owner(tree, fd, &owner);
+	if (r < 0)
+		return r == -ENODATA ? 0 : r;
+	if (!fits(stx->stx_mode, owner.mode))
+		return 0;
 	stx->stx_attributes |= STX_KEPT;
 	stx->stx_uid = owner.uid;
 	stx->stx_gid = owner.gid;
 	stx->stx_mode = (uint16_t)owner.mode;
 	stx->stx_rdev_major = owner.major;
 	stx->stx_rdev_minor = owner.minor;
+	return 0;
 }
 
 void fs_owner_ids(const struct fs_tree *tree, const struct statx *stx, uint32_t *uid, uint32_t *gid)
@@ -171,18 +184,23 @@ void fs_owner_ids(const struct fs_tree *tree, const struct statx *stx, uint32_t 
 		fs_ids_to_guest(tree->config.ids, uid, gid);
 }
 
-static int write_owner(int fd, const struct fs_owner *owner)
+static int write_owner(const struct fs_tree *tree, int fd, const struct fs_owner *owner)
 {
 	char text[FS_OWNER_TEXT];
 	size_t len = fs_owner_print(owner, text);
+	int r = fsetxattr(fd, FS_OWNER_XATTR, text, len, 0) < 0 ? -errno : 0;
 
-	return fsetxattr(fd, FS_OWNER_XATTR, text, len, 0) < 0 ? -errno : 0;
+	if (r != -EBADF)
+		return r;
+	r = fs_place_take(tree);
+	if (r < 0)
+		return r;
+	return setxattr(fs_fd_name(fd).text, FS_OWNER_XATTR, text, len, 0) < 0 ? -errno : 0;
 }
 
 /* The host's mode comes first: without it we might not be allowed to write the attribute. */
 int fs_owner_keep(const struct fs_tree *tree, int fd, const struct fs_owner *owner)
 {
-	CLEANUP_FD int own = -1;
 	struct statx stx;
 	mode_t mode = fs_owner_host_mode(owner->mode);
 	int r = fs_stat_at(fd, "", &stx);
@@ -196,28 +214,39 @@ int fs_owner_keep(const struct fs_tree *tree, int fd, const struct fs_owner *own
 	if ((stx.stx_mode & 07777) != mode &&
 		fchmodat(tree->config.proc_fd, fs_fd_name(fd).text, mode, 0) < 0)
 		return -errno;
-	r = write_owner(fd, owner);
-	if (r != -EBADF)
-		return r;
-	own = open_again(tree, fd);
-	return own < 0 ? own : write_owner(own, owner);
+	return write_owner(tree, fd, owner);
 }
 
-int fs_owner_keep_new(
-	const struct fs_tree *tree, int parent_fd, int fd, const struct fs_owner *owner)
+/* Guests before Linux 6.0 leave it to the file system to take the bit off. */
+static bool may_be_setgid(
+	const struct fs_owner *maker, uint32_t group, const uint32_t *gids, size_t n)
+{
+	bool member = maker->uid == 0 || maker->gid == group;
+
+	for (size_t i = 0; i < n && !member; i++)
+		member = gids[i] == group;
+	return member || !(maker->mode & S_IXGRP);
+}
+
+int fs_owner_keep_new(const struct fs_tree *tree, int parent_fd, int fd,
+	const struct fs_owner *owner, const uint32_t *gids, size_t n)
 {
 	struct fs_owner own = *owner;
 	struct statx parent;
 	int r = fs_stat_at(parent_fd, "", &parent);
 
+	if (r == 0)
+		r = fs_owner_show(tree, parent_fd, &parent);
 	if (r < 0)
 		return r;
-	fs_owner_show(tree, parent_fd, &parent);
 	if (parent.stx_mode & S_ISGID) {
 		uint32_t uid;
 
 		fs_owner_ids(tree, &parent, &uid, &own.gid);
-		own.mode |= S_ISDIR(own.mode) ? S_ISGID : 0;
+		if (S_ISDIR(own.mode))
+			own.mode |= S_ISGID;
+		else if (!may_be_setgid(owner, own.gid, gids, n))
+			own.mode &= ~(uint32_t)S_ISGID;
 	}
 	return fs_owner_keep(tree, fd, &own);
 }

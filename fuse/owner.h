@@ -53,8 +53,10 @@ bool fs_owner_hides(const struct fs_config *config, const char *name);
 /*
  * Puts into *stx, the attributes of `fd` (O_PATH or not), what the guest set, if it is kept: from
  * then on fs_owner_ids() knows that these are the guest's ids. Does nothing without --owner-xattr.
+ * -errno when it cannot be told (no fd, no memory, a bad disk): the host's owner must not pass for
+ * the guest's then.
  */
-void fs_owner_show(const struct fs_tree *tree, int fd, struct statx *stx);
+int fs_owner_show(const struct fs_tree *tree, int fd, struct statx *stx);
 
 /* The guest's ids of what *stx describes. */
 void fs_owner_ids(
@@ -69,7 +71,8 @@ int fs_owner_keep(const struct fs_tree *tree, int fd, const struct fs_owner *own
 
 /*
  * The same for what was just made in `parent_fd`: its group and mode are those that a setgid
- * directory hands down.
+ * directory hands down. A program gets no setgid bit with a group that is not its maker's, who is
+ * in owner->gid and in the `n` others of gids.
  */
-int fs_owner_keep_new(
-	const struct fs_tree *tree, int parent_fd, int fd, const struct fs_owner *owner);
+int fs_owner_keep_new(const struct fs_tree *tree, int parent_fd, int fd,
+	const struct fs_owner *owner, const uint32_t *gids, size_t n);

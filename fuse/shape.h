@@ -27,9 +27,8 @@ enum fs_tail {
 #define FS_SHAPE_SILENT (1U << 0) /* never answered, and at home on the hiprio queue too */
 #define FS_SHAPE_DEFER  (1U << 1) /* blocks by nature: never on the queue's thread */
 #define FS_SHAPE_READS  (1U << 2) /* a fuse_read_in; its size is cut to the room there is */
-#define FS_SHAPE_EXT    (1U << 4) /* extensions may follow (ext.h), if they were agreed on */
 #define FS_SHAPE_LISTS  (1U << 3) /* and to FS_LIST_MAX: put together in private memory */
-#define FS_SHAPE_EXT    (1U << 4) /* extensions may follow the names (ext.h) */
+#define FS_SHAPE_EXT    (1U << 4) /* extensions may follow the names (ext.h), if agreed on */
 
 /*
  * The longest listing of one READDIR or READDIRPLUS; a shorter one than asked for is right. Guests

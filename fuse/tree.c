@@ -167,7 +167,11 @@ int fs_tree_enter(struct fs_tree *tree, struct fs_inode *parent, const char *nam
 	if (r < 0)
 		return r;
 	entry->stx = found.stx;
-	fs_owner_show(tree, fd, &entry->stx);
+	r = fs_owner_show(tree, fd, &entry->stx);
+	if (r < 0) {
+		free(found.fhandle);
+		return r;
+	}
 	return enter(tree, &found, fd, false, parent, name, &entry->inode);
 }
 
@@ -179,33 +183,42 @@ int fs_tree_enter_nameless(struct fs_tree *tree, int fd, struct fs_entry *entry)
 static int discover(struct fs_tree *tree, struct fs_inode *parent, int parent_fd, const char *name,
 	struct fs_entry *entry)
 {
-	struct fs_found found;
+	struct fs_found found = {.fhandle = NULL};
 	int fd, r = fs_fds_reserve(tree, FS_FD_PATH);
 
 	if (r < 0)
 		return r;
 	fd = fs_open_beneath(parent_fd, name, O_PATH, 0);
 	r = fd < 0 ? fd : found_at(tree, &found, fd, "");
+	if (r == 0) {
+		entry->stx = found.stx;
+		r = fs_owner_show(tree, fd, &entry->stx);
+	}
 	if (r < 0) {
+		free(found.fhandle);
 		fs_fds_release(tree, FS_FD_PATH);
 		if (fd >= 0)
 			fd_close(&fd);
 		return r;
 	}
-	entry->stx = found.stx;
-	fs_owner_show(tree, fd, &entry->stx);
 	return enter(tree, &found, fd, true, parent, name, &entry->inode);
 }
 
-/* Of a known inode, whose fd may have to be opened again for it; if not, it is as on the host. */
-static void show_owner(struct fs_tree *tree, struct fs_entry *entry)
+/* Of a known inode, whose fd may have to be opened again for it. On errors the lookup is undone. */
+static int show_owner(struct fs_tree *tree, struct fs_entry *entry)
 {
-	int fd = fs_inode_fd_get(tree, entry->inode);
+	int r, fd = fs_inode_fd_get(tree, entry->inode);
+	uint64_t nodeid = entry->inode->nodeid;
 
-	if (fd < 0)
-		return;
-	fs_owner_show(tree, fd, &entry->stx);
-	fs_inode_fd_put(tree, entry->inode);
+	r = fd < 0 ? fd : fs_owner_show(tree, fd, &entry->stx);
+	if (fd >= 0)
+		fs_inode_fd_put(tree, entry->inode);
+	if (r < 0) {
+		fs_inode_put(tree, entry->inode);
+		entry->inode = NULL;
+		fs_inode_forget(tree, nodeid, 1);
+	}
+	return r;
 }
 
 int fs_tree_lookup(struct fs_tree *tree, struct fs_inode *parent, int parent_fd, const char *name,
@@ -221,9 +234,7 @@ int fs_tree_lookup(struct fs_tree *tree, struct fs_inode *parent, int parent_fd,
 	free(found.fhandle);
 	if (!entry->inode)
 		return discover(tree, parent, parent_fd, name, entry);
-	if (tree->config.owner_xattr)
-		show_owner(tree, entry);
-	return 0;
+	return tree->config.owner_xattr ? show_owner(tree, entry) : 0;
 }
 
 struct fs_loss fs_tree_lose(struct fs_tree *tree, int parent_fd, const char *name)

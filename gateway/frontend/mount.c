@@ -16,6 +16,10 @@
  * Unmounting may hang with the back-end; so a second signal, UNMOUNT_MS, or the back-end's end turn
  * it into the last of the three.
  *
+ * The eventfds of the rings are the back-end's as much as ours, so it may make them such that a
+ * write blocks. Hence nothing is waited for at the end that a signal, sent again and again, does
+ * not get out of its system call.
+ *
  * What threads share: `end` (the first reason wins), eventfds, and what is constant by then.
  */
 #include "gateway/frontend/mount.h"
@@ -30,6 +34,8 @@
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/signalfd.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gateway/frontend/mount_device.h"
@@ -45,6 +51,7 @@
 #define INIT_MS    10000
 #define UNMOUNT_MS 30000
 #define DESTROY_MS 2000
+#define NUDGE_MS   100
 
 /* What is waited for beside fm_end's reasons. */
 enum event { NOTHING, READY, SIGNALLED, OVER };
@@ -87,9 +94,19 @@ static void set_end(struct run *run, enum fm_end end)
 
 /* ---- opening ---- */
 
+static void on_nudge(int number)
+{
+	/* All that it is for is to end a system call. */
+}
+
 static int open_events(struct run *run)
 {
+	struct sigaction nudge = {.sa_handler = on_nudge}; /* no SA_RESTART */
 	sigset_t signals;
+
+	sigemptyset(&nudge.sa_mask);
+	if (sigaction(SIGALRM, &nudge, NULL) < 0)
+		return -errno;
 
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
@@ -314,15 +331,41 @@ static enum event unmount_in_service(struct run *run)
 	return event;
 }
 
+static void join(pthread_t thread)
+{
+	struct timespec until;
+	int r;
+
+	do {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += NUDGE_MS * 1000000;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		r = pthread_timedjoin_np(thread, NULL, &until);
+		if (r == ETIMEDOUT)
+			(void)pthread_kill(thread, SIGALRM);
+	} while (r == ETIMEDOUT);
+}
+
 static void stop_threads(struct run *run)
 {
 	atomic_store(&run->stop.stop, true);
 	(void)fd_signal(run->stop.stop_fd);
 	for (unsigned int i = 0; i < run->options->queues; i++) {
 		if (run->workers[i].started)
-			pthread_join(run->workers[i].thread, NULL);
+			join(run->workers[i].thread);
 		run->workers[i].started = false;
 	}
+}
+
+/* On this thread, so the nudges are a timer's. */
+static void destroy_session(struct run *run)
+{
+	const struct itimerval nudges = {{0, NUDGE_MS * 1000}, {0, NUDGE_MS * 1000}}, none = {0};
+
+	setitimer(ITIMER_REAL, &nudges, NULL);
+	(void)fm_queue_destroy(run->workers[0].queue, DESTROY_MS);
+	setitimer(ITIMER_REAL, &none, NULL);
 }
 
 /* No more answers: the kernel ends what waits. Then the mount goes, if it is there still. */
@@ -381,7 +424,7 @@ static enum ft_exit serve(struct run *run)
 	if (end == FM_FAILED)
 		return FT_EXIT_FAILED;
 	if (event == OVER)
-		(void)fm_queue_destroy(run->workers[0].queue, DESTROY_MS);
+		destroy_session(run);
 	return FT_EXIT_OK;
 }
 

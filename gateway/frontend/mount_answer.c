@@ -70,10 +70,9 @@ static void answer_init(
 	struct fm_queue *queue, const struct fm_slot *slot, struct fuse_out_header *out)
 {
 	struct fuse_init_out init = {0};
-	size_t len = out->len - OUT_HEADER;
 
-	memcpy(&init, slot->answer + OUT_HEADER, len);
-	fm_init_accept(&init, len, queue->offered);
+	memcpy(&init, slot->answer + OUT_HEADER, out->len - OUT_HEADER);
+	fm_init_accept(&init, queue->offered);
 	deliver(queue, slot, out, (uint8_t *)&init);
 	if (out->error || init.major != FUSE_KERNEL_VERSION) {
 		if (out->error)

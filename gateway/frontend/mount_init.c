@@ -24,11 +24,8 @@
 	((uint64_t)FUSE_SPLICE_WRITE | FUSE_SPLICE_MOVE | FUSE_SPLICE_READ | INIT_PASSTHROUGH |    \
 		INIT_HAS_RESEND | INIT_OVER_IO_URING)
 
-/* Up to 7.35 requests end before flags2; a reply from before 7.23 after max_write. */
-#define IN_WITH_FLAGS2  (offsetof(struct fuse_init_in, flags2) + sizeof(uint32_t))
-#define OUT_WITH_FLAGS  (offsetof(struct fuse_init_out, flags) + sizeof(uint32_t))
-#define OUT_WITH_WRITE  (offsetof(struct fuse_init_out, max_write) + sizeof(uint32_t))
-#define OUT_WITH_FLAGS2 (offsetof(struct fuse_init_out, flags2) + sizeof(uint32_t))
+/* Up to 7.35 requests end before flags2. */
+#define IN_WITH_FLAGS2 (offsetof(struct fuse_init_in, flags2) + sizeof(uint32_t))
 
 uint64_t fm_init_offer(struct fuse_init_in *in, size_t len)
 {
@@ -42,18 +39,15 @@ uint64_t fm_init_offer(struct fuse_init_in *in, size_t len)
 	return flags;
 }
 
-void fm_init_accept(struct fuse_init_out *out, size_t len, uint64_t offered)
+/* The kernel believes a reply of any length, so one that ends early is masked as all others are. */
+void fm_init_accept(struct fuse_init_out *out, uint64_t offered)
 {
 	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
 
-	if (out->major != FUSE_KERNEL_VERSION || len < OUT_WITH_FLAGS)
+	if (out->major != FUSE_KERNEL_VERSION)
 		return;
 	out->flags &= (uint32_t)offered;
-	if (len < OUT_WITH_WRITE)
-		return;
-	out->max_write = MIN(out->max_write, FM_PAYLOAD);
-	if (len < OUT_WITH_FLAGS2)
-		return;
 	out->flags2 &= (uint32_t)(offered >> 32);
+	out->max_write = MIN(out->max_write, FM_PAYLOAD);
 	out->max_pages = (uint16_t)MIN(out->max_pages, FM_PAYLOAD / page);
 }

@@ -13,7 +13,7 @@
 uint64_t fm_init_offer(struct fuse_init_in *in, size_t len);
 
 /*
- * Takes out of a reply of `len` bytes (zeros behind) what was not offered, and keeps its sizes to
+ * Takes out of a reply (a short one with zeros behind) what was not offered, and keeps its sizes to
  * FM_PAYLOAD. A reply of another major version stays as it is. Any thread.
  */
-void fm_init_accept(struct fuse_init_out *out, size_t len, uint64_t offered);
+void fm_init_accept(struct fuse_init_out *out, uint64_t offered);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
@@ -491,6 +492,70 @@ static void a_second_signal_ends_a_hanging_mount(void **state)
 	kill(service > 0 ? service : m->it->be.pid, SIGCONT);
 }
 
+/* The number of the eventfd that is open as `fd` there; -1: it is none. */
+static int eventfd_id(pid_t pid, int fd)
+{
+	char path[64], line[128];
+	FILE *file;
+	int id = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)pid, fd);
+	file = fopen(path, "re");
+	while (file && id < 0 && fgets(line, sizeof(line), file))
+		(void)sscanf(line, "eventfd-id: %d", &id);
+	if (file)
+		fclose(file);
+	return id;
+}
+
+/*
+ * The back-end's copies of the rings' eventfds are the same objects as the mounter's, which makes
+ * them in threes: kick, call, err. Has every write to a kick block; how many there are.
+ */
+static unsigned int block_kicks(pid_t pid, pid_t mounter)
+{
+	int pidfd = pidfd_open(pid, 0);
+	unsigned int shared = 0;
+
+	for (int fd = 0; fd < 64; fd++) {
+		int id = eventfd_id(mounter, fd), here = 0, copy;
+
+		while (id >= 0 && here < 256 && eventfd_id(pid, here) != id)
+			here++;
+		/* Those that it keeps to itself do not count. */
+		if (id < 0 || here == 256 || shared++ % 3 != 0)
+			continue;
+		copy = pidfd_getfd(pidfd, here, 0);
+		assert_true(copy >= 0);
+		assert_int_equal(write(copy, &(uint64_t){UINT64_MAX - 1}, 8), 8);
+		assert_int_equal(fcntl(copy, F_SETFL, O_RDWR), 0);
+		close(copy);
+	}
+	close(pidfd);
+	return shared / 3;
+}
+
+/* A back-end that is not just silent: it has us hang where no signal of the user's goes. */
+static void an_eventfd_that_blocks_does_not_hold_it(void **state)
+{
+	struct mt *m = *state;
+	pid_t service = be_service(&m->it->be), pid;
+
+	service = service > 0 ? service : m->it->be.pid;
+	kill(service, SIGSTOP);
+	usleep(50000);
+	assert_int_equal(block_kicks(service, m->pid), 2);
+	pid = mt_fork(until_the_end, m, 0);
+	usleep(100000);
+	kill(m->pid, SIGTERM);
+	assert_int_equal(mt_wait(m, 300), -ETIMEDOUT);
+	kill(m->pid, SIGTERM);
+	assert_int_equal(mt_wait(m, 10000), ENDED);
+	assert_int_equal(mt_join(pid), 0);
+	assert_false(mt_is_mounted(m, NULL));
+	kill(service, SIGKILL);
+}
+
 static int status_of(struct mt *m, const char *const *args)
 {
 	mt_start(m, args);
@@ -559,6 +624,7 @@ static const struct CMUnitTest tests[] = {
 	MT_TEST(a_copy_in_a_namespace_does_not_matter, plain),
 	MT_TEST(a_killed_back_end_ends_calls, doomed),
 	MT_TEST(a_second_signal_ends_a_hanging_mount, plain),
+	MT_TEST(an_eventfd_that_blocks_does_not_hold_it, doomed),
 	MT_TEST(usage_is_said, by_hand),
 	MT_TEST(no_directory_is_said, by_hand),
 	MT_TEST(more_queues_than_there_are, by_hand),

@@ -262,7 +262,7 @@ static void test_fsxattr(void **state)
 	struct fsxattr want = {0}, got;
 	struct fuse_open_out out;
 	uint64_t node;
-	int fd, r;
+	int fd, flags, r;
 
 	host_write(c, "f", "x");
 	fd = open(host(c, "f"), O_RDONLY);
@@ -281,6 +281,17 @@ static void test_fsxattr(void **state)
 		assert_int_equal(do_ioctl(c, node, &in, &want, sizeof(want)), 0);
 		assert_int_equal(ioctl(fd, FS_IOC_FSGETXATTR, &got), 0);
 		assert_true(got.fsx_xflags & FS_XFLAG_NODUMP);
+		/* To leave the project would be to leave its quota. */
+		got.fsx_projid++;
+		assert_int_equal(do_ioctl(c, node, &in, &got, sizeof(got)), -EINVAL);
+		got.fsx_projid--;
+		got.fsx_xflags ^= FS_XFLAG_PROJINHERIT;
+		assert_int_equal(do_ioctl(c, node, &in, &got, sizeof(got)), -EINVAL);
+		in = (struct fuse_ioctl_in){.fh = out.fh, .cmd = FS_IOC_SETFLAGS, .in_size = 4};
+		if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+			flags ^= FS_PROJINHERIT_FL;
+			assert_int_equal(do_ioctl(c, node, &in, &flags, 4), -EINVAL);
+		}
 	}
 	close(fd);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -149,7 +150,7 @@ static struct statx shown(const struct place *place, int fd)
 	struct statx stx;
 
 	assert_int_equal(fs_stat_at(fd, "", &stx), 0);
-	fs_owner_show(&place->tree, fd, &stx);
+	assert_int_equal(fs_owner_show(&place->tree, fd, &stx), 0);
 	return stx;
 }
 
@@ -220,14 +221,69 @@ static void test_handed_down(void **state)
 
 	if (fs_owner_probe(place->dir_fd) < 0)
 		skip();
-	assert_int_equal(fs_owner_keep_new(&place->tree, place->dir_fd, place->fd, &file), 0);
+	assert_int_equal(
+		fs_owner_keep_new(&place->tree, place->dir_fd, place->fd, &file, NULL, 0), 0);
 	stx = shown(place, place->fd);
 	assert_ids(place, &stx, 1000, 1000);
 	assert_int_equal(fs_owner_keep(&place->tree, place->dir_fd, &dir), 0);
-	assert_int_equal(fs_owner_keep_new(&place->tree, place->dir_fd, place->fd, &file), 0);
+	assert_int_equal(
+		fs_owner_keep_new(&place->tree, place->dir_fd, place->fd, &file, NULL, 0), 0);
 	stx = shown(place, place->fd);
 	assert_ids(place, &stx, 1000, 50);
 	assert_int_equal(stx.stx_mode, S_IFREG | 0664);
+}
+
+/* With a group that its maker is not in, a program would lend rights that nobody gave. */
+static void test_setgid_not_handed_out(void **state)
+{
+	static const struct {
+		uint32_t uid, gid, mode, gids[2];
+		bool stays;
+	} cases[] = {
+		{1000, 1000, 02775, {7, 8}, false},
+		{1000, 50, 02775, {7, 8}, true},
+		{1000, 1000, 02775, {7, 50}, true},
+		{0, 1000, 02775, {7, 8}, true},
+		{1000, 1000, 02764, {7, 8}, true}, /* no program of the group's */
+	};
+	struct place *place = *state;
+	struct fs_owner dir = {0, 50, S_IFDIR | 02775, 0, 0};
+
+	if (fs_owner_probe(place->dir_fd) < 0)
+		skip();
+	assert_int_equal(fs_owner_keep(&place->tree, place->dir_fd, &dir), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct fs_owner file = {
+			cases[i].uid, cases[i].gid, S_IFREG | cases[i].mode, 0, 0};
+		uint32_t mode = cases[i].mode & ~(cases[i].stays ? 0u : (uint32_t)S_ISGID);
+
+		assert_int_equal(fs_owner_keep_new(&place->tree, place->dir_fd, place->fd, &file,
+			cases[i].gids, ARRAY_SIZE(cases[i].gids)), 0);
+		assert_int_equal(shown(place, place->fd).stx_mode, S_IFREG | mode);
+	}
+}
+
+/* What cannot be told is an error: the host's owner and mode would be taken for the guest's. */
+static void test_not_told(void **state)
+{
+	struct place *place = *state;
+	struct fs_owner owner = {0, 0, S_IFREG | 0600, 0, 0};
+	struct rlimit before;
+	struct statx stx;
+
+	if (fs_owner_probe(place->dir_fd) < 0)
+		skip();
+	assert_int_equal(fs_owner_keep(&place->tree, place->path_fd, &owner), 0);
+	assert_int_equal(fs_stat_at(place->path_fd, "", &stx), 0);
+	assert_true(fs_owner_show(&place->tree, -1, &stx) < 0);
+	/* When fds have run out it is told all the same. */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, before.rlim_max}), 0);
+	assert_int_equal(open("/", O_PATH | O_CLOEXEC), -1);
+	assert_int_equal(fs_owner_show(&place->tree, place->path_fd, &stx), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_ids(place, &stx, 0, 0);
+	assert_int_equal(stx.stx_mode, S_IFREG | 0600);
 }
 
 static void test_probe(void **state)
@@ -247,6 +303,8 @@ int main(void)
 		cmocka_unit_test(test_hides),
 		cmocka_unit_test_setup_teardown(test_kept, place_new, place_free),
 		cmocka_unit_test_setup_teardown(test_handed_down, place_new, place_free),
+		cmocka_unit_test_setup_teardown(test_setgid_not_handed_out, place_new, place_free),
+		cmocka_unit_test_setup_teardown(test_not_told, place_new, place_free),
 		cmocka_unit_test(test_probe),
 	};
 
