@@ -88,12 +88,14 @@ test_tar()
 	"$TOOL" tree-list "$SHARE/tree" >"$RUN/tree"
 	begin=$EPOCHREALTIME
 	check "tar: $files entries from the share" guest a "$setup"'mkdir /tmp/tree
-		/tmp/tools/tar -C /mnt/tree --format=posix -S -c . | /tmp/tools/tar -C /tmp/tree -x -p
+		/tmp/tools/tar -C /mnt/tree --format=posix -S -c . |
+			/tmp/tools/tar -C /tmp/tree -x -p
 		guest-tool tree-list /tmp/tree >/mnt/tree-taken' 1200
 	check_same "tar: names, data, owners, modes, times are the host's" \
 		"$RUN/tree" "$SHARE/tree-taken"
 	check "tar: and back to the share" guest a "$setup"'mkdir /mnt/back
-		/tmp/tools/tar -C /tmp/tree --format=posix -S -c . | /tmp/tools/tar -C /mnt/back -x -p
+		/tmp/tools/tar -C /tmp/tree --format=posix -S -c . |
+			/tmp/tools/tar -C /mnt/back -x -p
 		rm -r /tmp/tree' 1200
 	"$TOOL" tree-list "$SHARE/back" >"$RUN/tree-back"
 	check_same "tar: the host finds the same" "$RUN/tree" "$RUN/tree-back"
@@ -187,8 +189,8 @@ test_overlay()
 	check "overlayfs: whiteouts, opaque and moved directories, copies" guest a \
 		"$setup$overlay"'cd /tmp/merged
 		rm gone; rm -r empty; rm -r opaque; mkdir opaque; echo new >opaque/y
-		echo up >>grown; chmod 600 kept; mv moved renamed; mv dir away; mv away/sub away/deeper
-		echo 3 >away/c; rm away/a; echo new >new; mv new old; ln linked linked3
+		echo up >>grown; chmod 600 kept; mv moved renamed
+		mv dir away; mv away/sub away/deeper; echo 3 >away/c; rm away/a; echo new >new; mv new old; ln linked linked3
 		setfattr -n user.shape -v round kept
 		not mkdir grown; not rmdir away'
 	# So often: now, after a new mount, and after the share was unmounted too.
@@ -200,8 +202,8 @@ test_overlay()
 		umount /mnt; mount -t virtiofs share /mnt; merge; '"$see"'cd /; umount /tmp/merged'
 	check "overlayfs: whiteouts are devices on the host" overlay_host
 	check "overlayfs: the lower layer is as it was" test \
-		"$(<"$SHARE/o/low/gone")$(<"$SHARE/o/low/dir/sub/b")$(stat -c %a "$SHARE/o/low/kept")" \
-		= "low gone2640"
+		"$(cat "$SHARE"/o/low/{gone,dir/sub/b}; stat -c %a "$SHARE/o/low/kept")" \
+		= $'low gone\n2\n640'
 }
 
 see='cd /tmp/merged
