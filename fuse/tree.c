@@ -2,11 +2,11 @@
 /*
  * From names to inodes: lookups, and what renames and removals do to what we remember.
  *
- * A lookup asks for the name's attributes first. If their identity is that of a known inode, that
- * is the answer, and nothing was opened. Else the object is opened (O_PATH), and what the fd says
- * is believed: between the two the host may have changed what the name means. Of objects that were
- * just born the identity is not certain (inode.h): then the file handle is asked for, too, which
- * needs no right and works with --inode-file-handles=never as well.
+ * A lookup asks for the name's attributes first. If their identity is that of a known inode, which
+ * is open or has a file handle, that is the answer, and nothing was opened. Else the object is
+ * opened (O_PATH), and what the fd says is believed: between the two the host may have changed what
+ * the name means. Of objects that were just born the identity is not certain (inode.h): then the
+ * file handle is asked for, too, which needs no right and works with --inode-file-handles=never.
  */
 #include "fuse/tree.h"
 
@@ -166,19 +166,25 @@ static struct fs_inode *admit(
 	return name ? fs_inode_place(tree, inode, parent, name) : NULL;
 }
 
-/* Looks among the known ones. NULL when what was found is new. */
+/*
+ * Looks among the known ones. NULL when what was found is new, or is only to be had by its name and
+ * not open: then it is opened by this name now, lest the host moves it before the guest uses it.
+ */
 static struct fs_inode *recognise(struct fs_tree *tree, struct fs_found *found,
 	struct fs_inode *parent, int parent_fd, const char *name)
 {
-	struct fs_inode *inode = known(tree, found, parent_fd, name), *former;
+	struct fs_inode *inode = known(tree, found, parent_fd, name), *former = NULL;
+	bool held;
 
 	if (!inode)
 		return NULL;
 	pthread_mutex_lock(&tree->lock);
-	former = admit(tree, inode, parent, name);
+	held = inode->fd >= 0 || inode->handles || fs_inode_by_fhandle(inode);
+	if (held)
+		former = admit(tree, inode, parent, name);
 	pthread_mutex_unlock(&tree->lock);
-	fs_inode_put(tree, former);
-	return inode;
+	fs_inode_put(tree, held ? former : inode);
+	return held ? inode : NULL;
 }
 
 /*

@@ -190,7 +190,8 @@ test_overlay()
 		"$setup$overlay"'cd /tmp/merged
 		rm gone; rm -r empty; rm -r opaque; mkdir opaque; echo new >opaque/y
 		echo up >>grown; chmod 600 kept; mv moved renamed
-		mv dir away; mv away/sub away/deeper; echo 3 >away/c; rm away/a; echo new >new; mv new old; ln linked linked3
+		mv dir away; mv away/sub away/deeper; echo 3 >away/c; rm away/a
+		echo new >new; mv new old; ln linked linked3
 		setfattr -n user.shape -v round kept
 		not mkdir grown; not rmdir away'
 	# So often: now, after a new mount, and after the share was unmounted too.

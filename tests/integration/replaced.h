@@ -40,7 +40,7 @@ struct twin {
 	struct twin_object *object[TWIN_OBJECTS]; /* [0] is the root */
 };
 
-/* On a share that is empty. */
+/* On a share that is empty. Without a client (it->q) the churn is files only. */
 struct twin *twin_new(struct it *it, uint64_t seed, bool handles);
 void twin_free(struct twin *t);
 
@@ -67,6 +67,17 @@ void twin_guest(struct twin *t);
 void twin_check(struct twin *t);
 /* The guest asks for so many others that the gateway has no fd for the rest. */
 void twin_churn(struct twin *t);
+
+/*
+ * Makes a file system (ext4, or $REPLACED_FS) and has all scratch directories lie there; without
+ * the right to, nothing. True for an ext4, which uses inode numbers again at once.
+ */
+bool twin_fs_make(void);
+void twin_fs_remove(void);
+/* $REPLACED_SEED, or a new one, which is printed. */
+uint64_t twin_seed(void);
+/* So many at the default TEST_SCALE. */
+unsigned int twin_scaled(unsigned int n);
 
 /* The record that object `id` is full of. */
 void twin_record(char record[TWIN_RECORD + 1], uint32_t id);

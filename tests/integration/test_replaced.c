@@ -8,13 +8,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/integration/replaced.h"
@@ -41,7 +38,7 @@ static struct it_options nobody = {.be = {NOBODY, .extra = ARGS(FEW)}};
 static struct it_options nobody_never = {
 	.be = {NOBODY, .extra = ARGS(FEW, "--inode-file-handles=never")}};
 
-static bool own_fs, own_ext4; /* the latter uses inode numbers again at once */
+static bool own_ext4; /* which uses inode numbers again at once */
 
 static bool needs_root(const struct it *it)
 {
@@ -52,20 +49,6 @@ static bool needs_root(const struct it *it)
 static bool by_handle(const struct it *it)
 {
 	return geteuid() == 0 && (it->options == &prefer || it->options == &mandatory);
-}
-
-static uint64_t seed(void)
-{
-	const char *text = getenv("REPLACED_SEED");
-
-	return text ? strtoull(text, NULL, 0) : (uint64_t)time(NULL) ^ (uint64_t)getpid() << 20;
-}
-
-static unsigned int scaled(unsigned int n)
-{
-	const char *scale = getenv("TEST_SCALE");
-
-	return n * (scale ? (unsigned int)atoi(scale) : 33) / 33;
 }
 
 /* ---- one file after the other, within one tick of the clock ---- */
@@ -92,7 +75,7 @@ static void read_all(struct it *it, uint64_t nodeid, char text[64])
 static void a_new_file_is_another_one(void **state)
 {
 	struct it *it = *state;
-	unsigned int same = 0, rounds = scaled(300);
+	unsigned int same = 0, rounds = twin_scaled(300);
 	struct fuse_entry_out first, second;
 	struct fuse_open_out open;
 	char text[64], mine[64];
@@ -129,14 +112,12 @@ static void a_new_file_is_another_one(void **state)
 static void host_and_guest_at_random(void **state)
 {
 	struct it *it = *state;
-	uint64_t start = seed();
-	unsigned int n = scaled(2500);
+	unsigned int n = twin_scaled(2500);
 	struct twin *t;
 
 	if (needs_root(it) && geteuid() != 0)
 		skip();
-	print_message("# REPLACED_SEED=%llu\n", (unsigned long long)start);
-	t = twin_new(it, start, by_handle(it));
+	t = twin_new(it, twin_seed(), by_handle(it));
 	for (t->step = 0; t->step < n; t->step++) {
 		if (twin_random(t, 4) == 0)
 			twin_host(t);
@@ -153,43 +134,7 @@ static void host_and_guest_at_random(void **state)
 	it_assert_alive(it->q);
 }
 
-/* ---- the file system ---- */
-
-static char scratch[48];
-
-/* In a mount namespace of our own: it goes when we do, whatever happens. */
-static void make_file_system(void)
-{
-	const char *type = getenv("REPLACED_FS"), *tmp = getenv("TMPDIR");
-	char dir[64], command[256];
-
-	snprintf(scratch, sizeof(scratch), "%.24s/vgw-fs-XXXXXX", tmp ? tmp : "/tmp");
-	if (geteuid() != 0 || !mkdtemp(scratch))
-		return;
-	snprintf(command, sizeof(command),
-		"cd %s && truncate -s 400M image && mkfs.%s -q image && mkdir d && "
-		"mount -o loop image d && chmod 755 . d", scratch, type ? type : "ext4");
-	if (unshare(CLONE_NEWNS) == 0 && mount("", "/", "", MS_REC | MS_PRIVATE, NULL) == 0)
-		own_fs = system(command) == 0;
-	if (!own_fs)
-		print_message("# no file system of our own; on that of %s\n", tmp ? tmp : "/tmp");
-	own_ext4 = own_fs && (!type || strcmp(type, "ext4") == 0);
-	snprintf(dir, sizeof(dir), "%s/d", scratch);
-	if (own_fs)
-		setenv("TMPDIR", dir, 1);
-}
-
-static void remove_file_system(void)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "%s/d", scratch);
-	umount2(path, MNT_DETACH);
-	rmdir(path);
-	snprintf(path, sizeof(path), "%s/image", scratch);
-	unlink(path);
-	rmdir(scratch);
-}
+/* ---- all of them ---- */
 
 #define BOTH(options)                                                                              \
 	IT_TEST_WITH(a_new_file_is_another_one, options),                                          \
@@ -204,11 +149,15 @@ int main(int argc, char **argv)
 		BOTH(nobody),
 		BOTH(nobody_never),
 	};
+	static const struct it_difference differences[] = {
+		{"a_new_file_is_another_one", "it keeps an fd of each file"},
+		{"host_and_guest_at_random", "it keeps an fd of each file, and has too few"},
+	};
 	int r;
 
-	make_file_system();
-	r = it_main(argc, argv, "replaced", tests, ARRAY_SIZE(tests), NULL, 0);
-	if (scratch[0])
-		remove_file_system();
+	own_ext4 = twin_fs_make();
+	r = it_main(argc, argv, "replaced", tests, ARRAY_SIZE(tests), differences,
+		ARRAY_SIZE(differences));
+	twin_fs_remove();
 	return r;
 }
