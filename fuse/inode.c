@@ -204,9 +204,9 @@ static bool same(
 
 	if (inode->ino != stx->stx_ino || inode->volume != volume)
 		return false;
-	if (stx->stx_mask & STATX_BTIME)
-		return inode->btime_sec == stx->stx_btime.tv_sec &&
-		       inode->btime_nsec == stx->stx_btime.tv_nsec;
+	if (stx->stx_mask & STATX_BTIME && (inode->btime_sec != stx->stx_btime.tv_sec ||
+		inode->btime_nsec != stx->stx_btime.tv_nsec))
+		return false;
 	if (inode->fhandle && found->fhandle)
 		return fs_fhandle_equal(inode->fhandle, found->fhandle);
 	return inode->type == (stx->stx_mode & S_IFMT);
@@ -250,6 +250,7 @@ int fs_inode_add(struct fs_tree *tree, struct fs_volume *volume, const struct st
 	inode->btime_nsec = stx->stx_mask & STATX_BTIME ? stx->stx_btime.tv_nsec : 0;
 	inode->type = stx->stx_mode & S_IFMT;
 	inode->fhandle = fhandle;
+	inode->young = false;
 	atomic_store_explicit(&inode->copied, false, memory_order_relaxed);
 	bucket = bucket_of(tree, inode->ino);
 	inode->next = *bucket;

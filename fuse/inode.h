@@ -3,9 +3,11 @@
  * Inodes: what the guest's nodeids stand for; and the tree that holds them.
  *
  * An inode is identified on the host by (volume, inode number, birth time), and by its file handle
- * where the file system knows no birth time. It is reached, in this order: by the O_PATH fd that
- * it may have in the cache (fdcache.h), by an open file of the guest's, by its file handle, or by
- * (parent, name), verified.
+ * where the file system knows no birth time, or where that leaves a doubt: births within one tick
+ * of the host's clock (10 ms at worst) have the same time, so that a file which is replaced as soon
+ * as it was made may pass on its number and its time of birth. It is reached, in this order: by
+ * the O_PATH fd that it may have in the cache (fdcache.c), by an open file of the guest's, by its
+ * file handle, or by (parent, name), verified.
  *
  * References (`refs`) keep an inode: one for all of the guest's lookups together, one for each
  * open file, one for each child that is reached by name, one for each function at work on it.
@@ -62,6 +64,7 @@ struct fs_inode {
 	struct fs_handle *handles; /* the guest's open files of it */
 	int fd;                    /* O_PATH, owned, or -1 */
 	uint32_t pins;             /* uses of fd; 0 means it may be evicted */
+	bool young;                /* first seen so soon after its birth that there is a doubt */
 	bool sticky;               /* one of the pins is for good: fd is the last way to the file */
 	struct fs_inode *lru_prev, *lru_next;
 };
@@ -100,9 +103,10 @@ struct fs_tree {
 	size_t dirbufs;          /* half-read buffers of directories (op_dir.c) */
 };
 
-/* How an object was found on the host; `fhandle` only where there is no birth time. */
+/* How an object was found on the host; `fhandle` only where the birth time does not do. */
 struct fs_found {
 	struct statx stx;
+	bool young;
 	struct file_handle *fhandle; /* owned by whoever has the fs_found */
 };
 

@@ -2,9 +2,10 @@
 /*
  * The way back to an inode that has no fd: by an open file, by file handle, by parent and name.
  *
- * By name, the path is put together from the nearest ancestor that can be reached otherwise, and
- * opened in one step beneath it. What is found there is compared with what the inode was: the host
- * may have put something else in its place, and then the answer is ESTALE, never another file.
+ * By name, the path is put together from the nearest ancestor that can be reached otherwise (an
+ * open directory, say, wherever the host has moved it), and opened in one step beneath it. What is
+ * found there is compared with what the inode was: the host may have put something else in its
+ * place, and then the answer is ESTALE, never another file.
  */
 #include "fuse/inode.h"
 
@@ -17,6 +18,7 @@
 
 #include "fuse/handle.h"
 #include "fuse/walk.h"
+#include "vhostuser/fd.h"
 
 /* Paths longer than PATH_MAX are walked in legs; so many of them reach 16 million bytes deep. */
 #define LEGS_MAX 4096
@@ -40,9 +42,9 @@ bool fs_inode_is(const struct fs_inode *inode, int fd)
 		fs_stat_dev(&stx) != inode->volume->dev ||
 		stx.stx_mnt_id != inode->volume->mnt_id || (stx.stx_mode & S_IFMT) != inode->type)
 		return false;
-	if (stx.stx_mask & STATX_BTIME)
-		return inode->btime_sec == stx.stx_btime.tv_sec &&
-		       inode->btime_nsec == stx.stx_btime.tv_nsec;
+	if (stx.stx_mask & STATX_BTIME && (inode->btime_sec != stx.stx_btime.tv_sec ||
+		inode->btime_nsec != stx.stx_btime.tv_nsec))
+		return false;
 	if (inode->fhandle) {
 		fhandle = fs_fhandle_new(fd, "");
 		equal = fhandle && fs_fhandle_equal(fhandle, inode->fhandle);
@@ -90,7 +92,36 @@ static bool prepend(struct leg *leg, const char *name)
 	return true;
 }
 
-/* Plans the first leg towards `inode`. -ESTALE when names do not lead there. */
+/* tree->lock held. */
+static bool is_base(const struct fs_inode *inode)
+{
+	return inode->fd >= 0 || inode->handles || fs_inode_by_fhandle(inode);
+}
+
+/* The fd of a base that has none in the cache, pinned. -EAGAIN: it was an open file, closed now. */
+static int open_base(struct fs_tree *tree, struct fs_inode *base)
+{
+	int fd, opened, r;
+
+	if (fs_inode_by_fhandle(base))
+		return fs_inode_fd_get(tree, base);
+	r = fs_fds_reserve(tree, FS_FD_PATH);
+	if (r < 0)
+		return r;
+	opened = by_open_file(tree, base);
+	if (opened < 0) {
+		fs_fds_release(tree, FS_FD_PATH);
+		return opened == -ENOENT ? -EAGAIN : opened;
+	}
+	pthread_mutex_lock(&tree->lock);
+	opened = fs_inode_fd_adopt(tree, base, opened);
+	fd = fs_inode_fd_pin(tree, base);
+	pthread_mutex_unlock(&tree->lock);
+	fd_close(&opened);
+	return fd;
+}
+
+/* Plans the first leg towards `inode`. -ESTALE when names do not lead there; -EAGAIN. */
 static int plan(struct fs_tree *tree, struct fs_inode *inode, struct leg *leg)
 {
 	struct fs_inode *node = inode, *target = inode;
@@ -111,13 +142,13 @@ static int plan(struct fs_tree *tree, struct fs_inode *inode, struct leg *leg)
 			continue;
 		}
 		node = node->parent;
-	} while (node->fd < 0 && !fs_inode_by_fhandle(node));
+	} while (!is_base(node));
 	leg->base = fs_inode_ref(node);
 	leg->target = fs_inode_ref(target);
 	leg->base_fd = fs_inode_fd_pin(tree, node);
 	pthread_mutex_unlock(&tree->lock);
 	if (leg->base_fd < 0)
-		leg->base_fd = fs_inode_fd_get(tree, leg->base); /* by file handle */
+		leg->base_fd = open_base(tree, leg->base);
 	if (leg->base_fd >= 0)
 		return 0;
 	fs_inode_put(tree, leg->base);
@@ -155,6 +186,8 @@ static int by_name(struct fs_tree *tree, struct fs_inode *inode)
 		bool last;
 
 		r = plan(tree, inode, &leg);
+		if (r == -EAGAIN)
+			continue;
 		if (r < 0)
 			break;
 		last = leg.target == inode;
@@ -173,7 +206,7 @@ static int by_name(struct fs_tree *tree, struct fs_inode *inode)
 		r = -ELOOP;
 	}
 	leave(tree, held);
-	return r;
+	return r == -EAGAIN ? -ESTALE : r;
 }
 
 int fs_inode_reach(struct fs_tree *tree, struct fs_inode *inode)

@@ -2,9 +2,11 @@
 /*
  * From names to inodes: lookups, and what renames and removals do to what we remember.
  *
- * A lookup asks for the name's attributes first. If their identity is that of a known inode, that
- * is the answer, and nothing was opened. Else the object is opened (O_PATH), and what the fd says
- * is believed: between the two the host may have changed what the name means.
+ * A lookup asks for the name's attributes first. If their identity is that of a known inode, which
+ * is open or has a file handle, that is the answer, and nothing was opened. Else the object is
+ * opened (O_PATH), and what the fd says is believed: between the two the host may have changed what
+ * the name means. Of objects that were just born the identity is not certain (inode.h): then the
+ * file handle is asked for, too, which needs no right and works with --inode-file-handles=never.
  */
 #include "fuse/tree.h"
 
@@ -12,6 +14,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "fuse/cred.h"
 #include "fuse/dax.h"
@@ -25,6 +28,10 @@
 
 /* Spreads the epochs over the generations (the golden ratio). */
 #define EPOCH_STEP 0x9e3779b1u
+
+/* More than a tick of any clock that births are stamped with. */
+#define YOUNG_NS INT64_C(100000000)
+#define NS_PER_S INT64_C(1000000000)
 
 static int open_root(struct fs_tree *tree)
 {
@@ -89,16 +96,65 @@ void fs_tree_free(struct fs_tree *tree)
 	free(tree);
 }
 
+/* Born so lately, seen from `now`, that the next one may be born at the same time. */
+static bool is_young(const struct statx *stx, const struct timespec *now)
+{
+	const struct statx_timestamp *born = &stx->stx_btime;
+
+	/* A file system may say anything: no arithmetic before it is known to be near. */
+	if (born->tv_sec > now->tv_sec)
+		return true;
+	return born->tv_sec >= now->tv_sec - 1 &&
+	       (now->tv_sec - born->tv_sec) * NS_PER_S + now->tv_nsec - born->tv_nsec < YOUNG_NS;
+}
+
 static int found_at(
 	const struct fs_tree *tree, struct fs_found *found, int dirfd, const char *name)
 {
-	int r = fs_stat_at(dirfd, name, &found->stx);
+	struct timespec now = {0};
+	bool born;
+	int r;
 
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	r = fs_stat_at(dirfd, name, &found->stx);
 	found->fhandle = NULL;
-	if (r == 0 && !(found->stx.stx_mask & STATX_BTIME) &&
-		tree->config.file_handles != FS_HANDLES_NEVER)
+	found->young = false;
+	if (r < 0)
+		return r;
+	born = found->stx.stx_mask & STATX_BTIME;
+	found->young = born && is_young(&found->stx, &now);
+	if (found->young || (!born && tree->config.file_handles != FS_HANDLES_NEVER))
 		found->fhandle = fs_fhandle_new(dirfd, name);
-	return r;
+	return 0;
+}
+
+/*
+ * The known inode that is what was found at dirfd/name, referenced, or NULL. When there is a doubt
+ * the file handle decides; one that is found grown up, and is the same, is beyond doubt from then
+ * on, since whoever gets its number later is born later.
+ */
+static struct fs_inode *known(
+	struct fs_tree *tree, struct fs_found *found, int dirfd, const char *name)
+{
+	struct fs_inode *inode;
+	bool doubt;
+
+	pthread_mutex_lock(&tree->lock);
+	inode = fs_inode_find(tree, found);
+	doubt = inode && inode->young && inode->fhandle && !found->fhandle;
+	pthread_mutex_unlock(&tree->lock);
+	if (!doubt)
+		return inode;
+	fs_inode_put(tree, inode);
+	found->fhandle = fs_fhandle_new(dirfd, name);
+	if (!found->fhandle)
+		return NULL;
+	pthread_mutex_lock(&tree->lock);
+	inode = fs_inode_find(tree, found);
+	if (inode && !found->young)
+		inode->young = false;
+	pthread_mutex_unlock(&tree->lock);
+	return inode;
 }
 
 /* tree->lock held, also on return. Counts the lookup and returns the parent to be put. No name:
@@ -110,19 +166,25 @@ static struct fs_inode *admit(
 	return name ? fs_inode_place(tree, inode, parent, name) : NULL;
 }
 
-/* Looks among the known ones. NULL when what was found is new. */
-static struct fs_inode *recognise(struct fs_tree *tree, const struct fs_found *found,
-	struct fs_inode *parent, const char *name)
+/*
+ * Looks among the known ones. NULL when what was found is new, or is only to be had by its name and
+ * not open: then it is opened by this name now, lest the host moves it before the guest uses it.
+ */
+static struct fs_inode *recognise(struct fs_tree *tree, struct fs_found *found,
+	struct fs_inode *parent, int parent_fd, const char *name)
 {
-	struct fs_inode *inode, *former = NULL;
+	struct fs_inode *inode = known(tree, found, parent_fd, name), *former = NULL;
+	bool held;
 
+	if (!inode)
+		return NULL;
 	pthread_mutex_lock(&tree->lock);
-	inode = fs_inode_find(tree, found);
-	if (inode)
+	held = inode->fd >= 0 || inode->handles || fs_inode_by_fhandle(inode);
+	if (held)
 		former = admit(tree, inode, parent, name);
 	pthread_mutex_unlock(&tree->lock);
-	fs_inode_put(tree, former);
-	return inode;
+	fs_inode_put(tree, held ? former : inode);
+	return held ? inode : NULL;
 }
 
 /*
@@ -138,11 +200,16 @@ static int enter(struct fs_tree *tree, struct fs_found *found, int fd, bool own,
 
 	if (r == 0 && volume->fhandles && !found->fhandle)
 		found->fhandle = fs_fhandle_new(fd, "");
+	*inode = r < 0 ? NULL : known(tree, found, fd, "");
 	pthread_mutex_lock(&tree->lock);
-	*inode = r < 0 ? NULL : fs_inode_find(tree, found);
+	/* Another thread may have come first. */
+	if (r == 0 && !*inode)
+		*inode = fs_inode_find(tree, found);
 	if (r == 0 && !*inode) {
 		r = fs_inode_add(tree, volume, &found->stx, found->fhandle, inode);
 		found->fhandle = NULL;
+		if (r == 0)
+			(*inode)->young = found->young;
 	}
 	if (r == 0) {
 		if (own)
@@ -229,7 +296,7 @@ int fs_tree_lookup(struct fs_tree *tree, struct fs_inode *parent, int parent_fd,
 
 	if (r < 0)
 		return r;
-	entry->inode = recognise(tree, &found, parent, name);
+	entry->inode = recognise(tree, &found, parent, parent_fd, name);
 	entry->stx = found.stx;
 	free(found.fhandle);
 	if (!entry->inode)
@@ -244,9 +311,7 @@ struct fs_loss fs_tree_lose(struct fs_tree *tree, int parent_fd, const char *nam
 
 	if (found_at(tree, &found, parent_fd, name) < 0)
 		return loss;
-	pthread_mutex_lock(&tree->lock);
-	loss.inode = fs_inode_find(tree, &found);
-	pthread_mutex_unlock(&tree->lock);
+	loss.inode = known(tree, &found, parent_fd, name);
 	free(found.fhandle);
 	loss.last = S_ISDIR(found.stx.stx_mode) || found.stx.stx_nlink <= 1;
 	/* Opened now, while there is a way; without room the inode may become unreachable. */
@@ -277,17 +342,18 @@ void fs_tree_lost(struct fs_tree *tree, const struct fs_loss *loss, struct fs_in
 
 void fs_tree_moved(struct fs_tree *tree, struct fs_inode *parent, int parent_fd, const char *name)
 {
-	struct fs_inode *inode, *former = NULL;
+	struct fs_inode *inode, *former;
 	struct fs_found found;
 
 	if (found_at(tree, &found, parent_fd, name) < 0)
 		return;
-	pthread_mutex_lock(&tree->lock);
-	inode = fs_inode_find(tree, &found);
-	if (inode)
-		former = fs_inode_place(tree, inode, parent, name);
-	pthread_mutex_unlock(&tree->lock);
+	inode = known(tree, &found, parent_fd, name);
 	free(found.fhandle);
+	if (!inode)
+		return;
+	pthread_mutex_lock(&tree->lock);
+	former = fs_inode_place(tree, inode, parent, name);
+	pthread_mutex_unlock(&tree->lock);
 	fs_inode_put(tree, former);
 	fs_inode_put(tree, inode);
 }
