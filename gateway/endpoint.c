@@ -20,13 +20,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "vhostuser/fd.h"
 #include "vhostuser/log.h"
 #include "vhostuser/socket.h"
 
-static int open_dir(struct gw_endpoint *endpoint, const char *path)
+/* It is connected to by way of its directory, so the name alone has to fit. */
+#define SOCKET_NAME_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+
+/* `option` is what said the path. */
+static int open_dir(struct gw_endpoint *endpoint, const char *option, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char dir[PATH_MAX] = ".";
@@ -38,21 +43,26 @@ static int open_dir(struct gw_endpoint *endpoint, const char *path)
 		size_t len = slash == path ? 1 : (size_t)(slash - path);
 
 		if (len >= sizeof(dir)) {
-			log_error("socket", "the path is too long");
+			log_error(option, "the path is too long");
 			return -ENAMETOOLONG;
 		}
 		memcpy(dir, path, len);
 		dir[len] = '\0';
 	}
 	if (!*endpoint->name) {
-		log_error(path, "names a directory, not a socket");
+		log_error(option, "%s names a directory, not a socket", path);
 		return -EINVAL;
+	}
+	if (strlen(endpoint->name) > SOCKET_NAME_MAX) {
+		log_error(option, "the name is too long for a socket: %zu bytes, at most %zu",
+			strlen(endpoint->name), SOCKET_NAME_MAX);
+		return -ENAMETOOLONG;
 	}
 	endpoint->dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (endpoint->dir_fd >= 0)
 		return 0;
 	r = -errno;
-	log_error(path, "the directory of the socket: %s", strerrordesc_np(-r));
+	log_error(option, "%s: the directory of the socket: %s", path, strerrordesc_np(-r));
 	return r;
 }
 
@@ -133,11 +143,11 @@ static int listen_at(struct gw_endpoint *endpoint, const char *path, const char 
 
 	/* Nobody else may connect to what is a way into the shared directory. */
 	mask = umask(0077);
-	r = vu_socket_listen(path, &endpoint->fd);
+	r = vu_socket_listen(path, "--socket-path", &endpoint->fd);
 	umask(mask);
 	if (r)
 		return r;
-	r = open_dir(endpoint, path);
+	r = open_dir(endpoint, "--socket-path", path);
 	if (r) {
 		unlink(path);
 		return r;
@@ -162,7 +172,7 @@ static int take_fd(struct gw_endpoint *endpoint, int fd)
 	enum vu_socket_kind kind;
 	int r;
 
-	r = vu_socket_kind(fd, &kind);
+	r = vu_socket_kind(fd, "--fd", &kind);
 	if (r)
 		return r;
 	endpoint->fd = fd;
@@ -181,7 +191,7 @@ int gw_endpoint_open(struct gw_endpoint *endpoint, const struct gw_options *opti
 	if (options->socket_path)
 		r = listen_at(endpoint, options->socket_path, options->socket_group);
 	else if (options->connect)
-		r = open_dir(endpoint, options->connect);
+		r = open_dir(endpoint, "--connect", options->connect);
 	else
 		r = take_fd(endpoint, options->fd);
 	if (r)

@@ -69,7 +69,7 @@ int gw_compat_short(
 /* option_ids.c: adds to a struct fs_idmap. -EEXIST, -E2BIG: of that. */
 int gw_set_translation(
 	const struct gw_option *option, struct gw_options *options, const char *value);
-/* Adds to a struct gw_idmap; -E2BIG. */
+/* Adds to a struct gw_idmap; -E2BIG, and -EEXIST for ids that are there already. */
 int gw_set_namespace_map(
 	const struct gw_option *option, struct gw_options *options, const char *value);
 

@@ -64,6 +64,20 @@ int gw_set_translation(
 	return -EINVAL;
 }
 
+/* Ids may stand once on each side of a map. */
+static bool overlaps(const struct gw_idmap *map, uint32_t inside, uint32_t outside, uint32_t count)
+{
+	for (unsigned int i = 0; i < map->n; i++) {
+		const struct gw_idrange *range = &map->ranges[i];
+
+		if ((inside < range->inside + range->count && range->inside < inside + count) ||
+			(outside < range->outside + range->count &&
+				range->outside < outside + count))
+			return true;
+	}
+	return false;
+}
+
 /* ":inside:outside:count:"; like virtiofsd, whatever stands first is what stands between. */
 int gw_set_namespace_map(
 	const struct gw_option *option, struct gw_options *options, const char *value)
@@ -80,6 +94,8 @@ int gw_set_namespace_map(
 		return -EINVAL;
 	if (map->n == ARRAY_SIZE(map->ranges))
 		return -E2BIG;
+	if (overlaps(map, n[0], n[1], n[2]))
+		return -EEXIST;
 	map->ranges[map->n++] = (struct gw_idrange){n[0], n[1], n[2]};
 	return 0;
 }

@@ -2,12 +2,14 @@
 /* The command line: from arguments to options, by the table. */
 #include "gateway/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
 #include "fuse/xattrmap.h"
 #include "gateway/exitcode.h"
 #include "gateway/option.h"
+#include "vhostuser/checked.h"
 #include "vhostuser/log.h"
 
 const struct gw_option *gw_option_find(const char *name, size_t len)
@@ -44,8 +46,7 @@ int gw_option_take(struct gw_options *options, const struct gw_option *option, c
 	case 0:
 		return 0;
 	case -EEXIST:
-		snprintf(why, size, "%s '%s' overlaps with an earlier range of its direction",
-			spelled, value);
+		snprintf(why, size, "%s: '%.80s' overlaps with an earlier range", spelled, value);
 		break;
 	case -ERANGE:
 		snprintf(why, size, "%s takes " GW_WINDOW_RULE, spelled);
@@ -54,8 +55,8 @@ int gw_option_take(struct gw_options *options, const struct gw_option *option, c
 		snprintf(why, size, "%s is given too often", spelled);
 		break;
 	default:
-		snprintf(why, size, "'%s' is no value for %s: it takes %s (%s)", value ? value : "",
-			spelled, option->argument, option->help);
+		snprintf(why, size, "%s: it takes %s, not '%.80s' (%s)", spelled, option->argument,
+			value ? value : "", option->help);
 		break;
 	}
 	return -EINVAL;
@@ -75,14 +76,14 @@ static int parse_one(
 		r = gw_compat_short(options, argc, argv, at, why, size);
 		if (r != -ENOENT)
 			return r;
-		snprintf(why, size, "'%s' is not an option; see --help", argument);
+		snprintf(why, size, "'%.80s' is not an option; see --help", argument);
 		return -EINVAL;
 	}
 	equals = strchrnul(argument, '=');
 	option = gw_option_find(argument + 2, (size_t)(equals - argument) - 2);
 	if (!option) {
 		snprintf(why, size, "there is no option '%.*s'; see --help",
-			(int)(equals - argument), argument);
+			(int)MIN(equals - argument, 80), argument);
 		return -EINVAL;
 	}
 	if (*equals)
@@ -247,7 +248,12 @@ int gw_options_parse(struct gw_options *options, int argc, char **argv, char *wh
 	}
 	for (int i = 1; i < argc && !r && options->action == GW_SERVE; i++)
 		r = parse_one(options, argc, argv, &i, why, size);
-	return r ? r : check(options, why, size);
+	if (!r)
+		r = check(options, why, size);
+	/* Whatever was in the arguments: one line. */
+	for (char *c = why; r && *c; c++)
+		*c = iscntrl((unsigned char)*c) ? '?' : *c;
+	return r;
 }
 
 static void help_option(FILE *out, const struct gw_option *option)

@@ -271,7 +271,8 @@ static void try_connect(struct gw_server *server)
 		server->meet_error = 0;
 		serve_or_fail(server, fd);
 	} else if (!try_again(server, endpoint->path, r)) {
-		log_error(endpoint->path, "cannot connect: %s", strerrordesc_np(-r));
+		log_error("--connect", "cannot connect to %s: %s", endpoint->path,
+			strerrordesc_np(-r));
 		end(server, GW_EXIT_SOCKET);
 	}
 }

@@ -57,13 +57,13 @@ static unsigned int fd_budget(const struct gw_share_fds *fds)
 static void explain(const char *dir, int error)
 {
 	if (error == ENOENT)
-		log_error("shared directory", "there is no directory '%s'", dir);
+		log_error("--shared-dir", "there is no directory '%s'", dir);
 	else if (error == ENOTDIR)
-		log_error("shared directory", "'%s' is not a directory", dir);
+		log_error("--shared-dir", "'%s' is not a directory", dir);
 	else if (error == EACCES)
-		log_error("shared directory", "no permission to read '%s'", dir);
+		log_error("--shared-dir", "no permission to read '%s'", dir);
 	else
-		log_error("shared directory", "'%s': %s", dir, strerrordesc_np(error));
+		log_error("--shared-dir", "'%s': %s", dir, strerrordesc_np(error));
 }
 
 int gw_share_open(struct gw_share *share, const char *dir, const struct gw_share_fds *fds)

@@ -133,18 +133,13 @@ static int help(pid_t pid, int go, struct side *sides, size_t n)
 	if (read(go, &byte, 1) != 1)
 		return 1;
 	for (size_t i = 0; i < n && good; i++) {
-		int r;
-
 		if (is_trivial(&sides[i]))
 			continue;
 		if (geteuid() != 0) {
 			good = run_helper(name, &sides[i]);
 			continue;
 		}
-		r = write_map(name, &sides[i]);
-		good = r == 0;
-		if (r)
-			log_error("user namespace", "%s: %s", sides[i].file, strerrordesc_np(-r));
+		good = write_map(name, &sides[i]) == 0;
 	}
 	return good ? 0 : 1;
 }
@@ -199,7 +194,8 @@ static int write_own_maps(const struct side *sides, size_t n)
 			(void)write_file("/proc/self/setgroups", "deny");
 		r = write_map("self", &sides[i]);
 		if (r)
-			log_error("user namespace", "%s: %s", sides[i].file, strerrordesc_np(-r));
+			log_error("user namespace", "--uid-map, --gid-map: %s: %s", sides[i].file,
+				strerrordesc_np(-r));
 	}
 	return r;
 }

@@ -153,7 +153,7 @@ int vu_frontend_accept(const char *path, int timeout_ms, struct vu_frontend **fe
 	CLEANUP_FD int listener = -1;
 	int fd = -1, r;
 
-	r = vu_socket_listen(path, &listener);
+	r = vu_socket_listen(path, "socket", &listener);
 	if (r < 0)
 		return r;
 	do {

@@ -95,28 +95,28 @@ static int remove_stale(const struct sockaddr_un *addr)
 	return 0;
 }
 
-static void explain_listen(const char *path, int err)
+static void explain_listen(const char *path, const char *name, int err)
 {
 	switch (err) {
 	case -ENAMETOOLONG:
-		log_error(path, "socket path too long: %zu bytes, at most %zu", strlen(path),
-			sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+		log_error(name, "the path is too long for a socket: %zu bytes, at most %zu",
+			strlen(path), sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
 		break;
 	case -EADDRINUSE:
-		log_error(path, "socket in use: another process has it open");
+		log_error(name, "%s: socket in use: another process has it open", path);
 		break;
 	case -EEXIST:
-		log_error(path, "exists and is not a socket: not touched");
+		log_error(name, "%s exists and is not a socket: not touched", path);
 		break;
 	case -EACCES:
 	case -EPERM:
-		log_error(path, "cannot listen: no permission to make or replace a socket there");
+		log_error(name, "%s: no permission to make or replace a socket there", path);
 		break;
 	case -ENOENT:
-		log_error(path, "cannot listen: no such directory");
+		log_error(name, "%s: cannot listen: no such directory", path);
 		break;
 	default:
-		log_error(path, "cannot listen: %s", strerror(-err));
+		log_error(name, "%s: cannot listen: %s", path, strerror(-err));
 		break;
 	}
 }
@@ -143,12 +143,12 @@ static int listen_at(const char *path, int *listener)
 	return 0;
 }
 
-int vu_socket_listen(const char *path, int *fd)
+int vu_socket_listen(const char *path, const char *name, int *fd)
 {
 	int ret = listen_at(path, fd);
 
 	if (ret < 0)
-		explain_listen(path, ret);
+		explain_listen(path, name, ret);
 	return ret;
 }
 
@@ -213,7 +213,7 @@ static int find_kind(int fd, enum vu_socket_kind *kind)
 	return 0;
 }
 
-int vu_socket_kind(int fd, enum vu_socket_kind *kind)
+int vu_socket_kind(int fd, const char *name, enum vu_socket_kind *kind)
 {
 	int ret = find_kind(fd, kind);
 
@@ -221,19 +221,19 @@ int vu_socket_kind(int fd, enum vu_socket_kind *kind)
 	case 0:
 		break;
 	case -EBADF:
-		log_error("socket", "fd %d is not open", fd);
+		log_error(name, "fd %d is not open", fd);
 		break;
 	case -ENOTSOCK:
-		log_error("socket", "fd %d is not a socket", fd);
+		log_error(name, "fd %d is not a socket", fd);
 		break;
 	case -EPROTOTYPE:
-		log_error("socket", "fd %d is not a unix stream socket", fd);
+		log_error(name, "fd %d is not a unix stream socket", fd);
 		break;
 	case -ENOTCONN:
-		log_error("socket", "fd %d neither listens nor is connected", fd);
+		log_error(name, "fd %d neither listens nor is connected", fd);
 		break;
 	default:
-		log_error("socket", "fd %d: %s", fd, strerror(-ret));
+		log_error(name, "fd %d: %s", fd, strerror(-ret));
 		break;
 	}
 	return ret;

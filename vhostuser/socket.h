@@ -17,11 +17,11 @@
 
 /*
  * Listens on `path`. A socket file that nobody listens on is replaced; nothing else ever is. Logs
- * one helpful line and returns -ENAMETOOLONG (107 bytes at most), -EADDRINUSE (somebody has it
- * open), -EACCES (also: another user's socket, which may be in use), -EEXIST (not a socket), or
- * what bind says.
+ * one helpful line about `name` (what the caller calls the socket) and returns -ENAMETOOLONG (107
+ * bytes at most), -EADDRINUSE (somebody has it open), -EACCES (also: another user's socket, which
+ * may be in use), -EEXIST (not a socket), or what bind says.
  */
-int vu_socket_listen(const char *path, int *fd);
+int vu_socket_listen(const char *path, const char *name, int *fd);
 
 /* Takes one connection off a listening socket; -EAGAIN when there is none. */
 int vu_socket_accept(int listener, int *fd);
@@ -36,10 +36,10 @@ int vu_socket_connect(const char *path, int *fd);
 enum vu_socket_kind { VU_SOCKET_LISTENING, VU_SOCKET_CONNECTED };
 
 /*
- * What an inherited fd (borrowed) is. Logs one line and returns -EBADF, -ENOTSOCK, -EPROTOTYPE
- * (not a unix stream socket) or -ENOTCONN (neither listens nor is connected).
+ * What an inherited fd (borrowed) is. Logs one line about `name` and returns -EBADF, -ENOTSOCK,
+ * -EPROTOTYPE (not a unix stream socket) or -ENOTCONN (neither listens nor is connected).
  */
-int vu_socket_kind(int fd, enum vu_socket_kind *kind);
+int vu_socket_kind(int fd, const char *name, enum vu_socket_kind *kind);
 
 /*
  * One message on its way in: the header, then the payload that it announces, with whatever fds

@@ -287,9 +287,10 @@ static void directory_mistakes(void **state)
 
 	option(sock, "socket-path", be->sock);
 	assert_mistake(be, ARGS("--shared-dir=/nonexistent/dir", sock), GW_EXIT_CONFIG,
-		"/nonexistent/dir");
+		"--shared-dir: there is no directory '/nonexistent/dir'");
 	option(dir, "shared-dir", "/etc/passwd");
-	assert_mistake(be, ARGS(dir, sock), GW_EXIT_CONFIG, "not a directory");
+	assert_mistake(be, ARGS(dir, sock), GW_EXIT_CONFIG,
+		"--shared-dir: '/etc/passwd' is not a directory");
 	assert_true(access(be->sock, F_OK) < 0);
 }
 
@@ -302,20 +303,25 @@ static void socket_mistakes(void **state)
 	memset(text, 's', sizeof(text));
 	text[0] = '/';
 	text[150] = '\0';
-	assert_mistake(
-		be, ARGS(dir, option(sock, "socket-path", text)), GW_EXIT_SOCKET, "too long");
-	assert_mistake(
-		be, ARGS(dir, "--socket-path=/nonexistent/dir/sock"), GW_EXIT_SOCKET, "directory");
+	assert_mistake(be, ARGS(dir, option(sock, "socket-path", text)), GW_EXIT_SOCKET,
+		"--socket-path: the path is too long");
+	assert_mistake(be, ARGS(dir, "--socket-path=/nonexistent/dir/sock"), GW_EXIT_SOCKET,
+		"--socket-path: ");
 	/* What is there and is no socket is not touched. */
 	sprintf(text, "%s/file", be->root);
 	close(open(text, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
 	assert_mistake(
 		be, ARGS(dir, option(sock, "socket-path", text)), GW_EXIT_SOCKET, "not a socket");
 	assert_int_equal(access(text, F_OK), 0);
-	assert_mistake(be, ARGS(dir, "--fd=77"), GW_EXIT_SOCKET, "77");
-	assert_mistake(be, ARGS(dir, "--fd=0"), GW_EXIT_SOCKET, "not a socket");
+	assert_mistake(be, ARGS(dir, "--fd=77"), GW_EXIT_SOCKET, "--fd: fd 77");
+	assert_mistake(be, ARGS(dir, "--fd=0"), GW_EXIT_SOCKET, "--fd: fd 0 is not");
 	assert_mistake(
-		be, ARGS(dir, "--connect=/nonexistent/dir/sock"), GW_EXIT_SOCKET, "directory");
+		be, ARGS(dir, "--connect=/nonexistent/dir/sock"), GW_EXIT_SOCKET, "--connect: ");
+	memset(text, 's', 120);
+	text[120] = '\0';
+	assert_mistake(be, ARGS(dir, option(sock, "connect", text)), GW_EXIT_SOCKET,
+		"--connect: the name is too long");
+	assert_mistake(be, ARGS(dir, "--connect=/tmp/"), GW_EXIT_SOCKET, "--connect: ");
 }
 
 static int listen_at(const char *at)

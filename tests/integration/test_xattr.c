@@ -26,6 +26,10 @@ static struct it_options with_map = EXTRA("--xattrmap", ":map:trusted.:user.v.:"
 /* Not all of security.*: the peer does not start when its own capabilities are denied. */
 #define RULES ":unsupported:all:a.:a.: :bad:all:security.x:security.x: /ok/all///"
 static struct it_options with_rules = EXTRA("--xattrmap", RULES);
+#define SIDES                                                                                      \
+	":prefix:client:user.:user.p.: :prefix:server::user.s.: :ok:server::user.p.: "             \
+	":ok:all:security.capability:security.capability: :bad:all:::"
+static struct it_options with_sides = EXTRA("--xattrmap", SIDES);
 static struct it_options with_acl = EXTRA("--posix-acl");
 static struct it_options with_label =
 	EXTRA("--security-label", "--xattrmap=:map:security.selinux:user.v.:");
@@ -48,6 +52,7 @@ static void spell_for_peer(void)
 	static const char *const xattr[] = { "-o", "xattr", NULL };
 	static const char *const map[] = { "-o", "xattrmap=:map:trusted.:user.v.:", NULL };
 	static const char *const rules[] = { "-o", "xattrmap=" RULES, NULL };
+	static const char *const sides[] = { "-o", "xattrmap=" SIDES, NULL };
 	static const char *const acl[] = { "-o", "xattr,posix_acl", NULL };
 	static const char *const label[] = { "-o",
 		"xattr,security_label,xattrmap=:map:security.selinux:user.v.:", NULL };
@@ -65,6 +70,7 @@ static void spell_for_peer(void)
 	with_queues.be.extra = xattr;
 	with_map.be.extra = map;
 	with_rules.be.extra = rules;
+	with_sides.be.extra = sides;
 	with_acl.be.extra = acl;
 	with_label.be.extra = label;
 	with_admin.be.extra = admin;
@@ -264,6 +270,23 @@ static void rules_deny_and_hide(void **state)
 	assert_true(is_listed(it->q, ROOT, "user.x"));
 	if (setxattr(it->be.share, "security.x", "1", 1, 0) == 0)
 		assert_false(is_listed(it->q, ROOT, "security.x"));
+}
+
+/* Each way by itself: `client` for names that come, `server` for those that are listed. */
+static void rules_for_one_side(void **state)
+{
+	struct it *it = *state;
+	char value[100];
+
+	needs(it, "user.x");
+	assert_int_equal(set(it, it->q, ROOT, "user.c", "1", 1), 0);
+	assert_int_equal(getxattr(it->be.share, "user.p.user.c", value, sizeof(value)), 1);
+	assert_int_equal(setxattr(it->be.share, "user.s.user.y", "12", 2, 0), 0);
+	assert_true(is_listed(it->q, ROOT, "user.y"));
+	assert_false(is_listed(it->q, ROOT, "user.s.user.y"));
+	assert_true(is_listed(it->q, ROOT, "user.p.user.c"));
+	assert_int_equal(get(it->q, ROOT, "user.c", value, sizeof(value)), 1);
+	assert_int_equal(set(it, it->q, ROOT, "trusted.x", "1", 1), -EPERM);
 }
 
 struct acl {
@@ -533,6 +556,7 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST(none_without_the_option),
 	IT_TEST_WITH(names_are_mapped, with_map),
 	IT_TEST_WITH(rules_deny_and_hide, with_rules),
+	IT_TEST_WITH(rules_for_one_side, with_sides),
 	IT_TEST_WITH(acls_are_inherited, with_acl),
 	IT_TEST_WITH(labels_come_with_new_files, with_label),
 	IT_TEST_WITH(bad_labels_make_nothing, with_label),

@@ -198,12 +198,14 @@ static void test_ids(void **state)
 
 static void test_too_many_maps(void **state)
 {
-	char *argv[GW_IDMAP_MAX + 3];
+	char *argv[GW_IDMAP_MAX + 3], maps[GW_IDMAP_MAX + 1][32];
 	int n = 0;
 
 	argv[n++] = why;
-	while (n <= GW_IDMAP_MAX + 1)
-		argv[n++] = (char *)(uintptr_t) "--uid-map=:0:0:1:";
+	for (; n <= GW_IDMAP_MAX + 1; n++) {
+		snprintf(maps[n - 1], sizeof(maps[0]), "--uid-map=:%d:%d:1:", n, n);
+		argv[n] = maps[n - 1];
+	}
 	argv[n] = NULL;
 	assert_int_equal(gw_options_parse(&o, n, argv, why, sizeof(why)), -EINVAL);
 	assert_non_null(strstr(why, "--uid-map is given too often"));
@@ -250,11 +252,13 @@ static void test_refused(void **state)
 		{ "--translate-uid bogus:1:2:3", "--translate-uid" },
 		{ "--translate-uid :0:5:3:", "--translate-uid" },
 		{ "--translate-gid map:0:0:10 --translate-gid forbid-guest:5:10",
-			"--translate-gid 'forbid-guest:5:10' overlaps" },
+			"--translate-gid: 'forbid-guest:5:10' overlaps" },
 		{ "--uid-map 0:0:1", "--uid-map" },
 		{ "--uid-map :0:0:1", "--uid-map" },
 		{ "--uid-map :0:0:", "--uid-map" },
 		{ "--uid-map :0:0:0:", "--uid-map" },
+		{ "--uid-map :0:0:2: --uid-map :1:5:1:", "--uid-map: ':1:5:1:' overlaps" },
+		{ "--gid-map :0:0:2: --gid-map :5:1:1:", "--gid-map: ':5:1:1:' overlaps" },
 		{ "--uid-map :0:0:1:x", "--uid-map" },
 		{ "--uid-map :4294967295:0:2:", "--uid-map" },
 		{ "--gid-map :", "--gid-map" },

@@ -45,7 +45,7 @@ static void test_listen_and_connect(void **state)
 	int listener, client, server;
 
 	assert_int_equal(vu_socket_connect(path, &client), -ENOENT);
-	assert_int_equal(vu_socket_listen(path, &listener), 0);
+	assert_int_equal(vu_socket_listen(path, "test", &listener), 0);
 	assert_true(fcntl(listener, F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(vu_socket_accept(listener, &server), -EAGAIN);
 	assert_int_equal(vu_socket_connect(path, &client), 0);
@@ -67,18 +67,18 @@ static void test_stale_and_live(void **state)
 	int listener, other, client;
 	struct stat first, second;
 
-	assert_int_equal(vu_socket_listen(path, &listener), 0);
+	assert_int_equal(vu_socket_listen(path, "test", &listener), 0);
 	assert_int_equal(stat(path, &first), 0);
 
 	/* in use: refused, and the live one neither loses its file nor sees a connection */
-	assert_int_equal(vu_socket_listen(path, &other), -EADDRINUSE);
+	assert_int_equal(vu_socket_listen(path, "test", &other), -EADDRINUSE);
 	assert_int_equal(stat(path, &second), 0);
 	assert_int_equal(first.st_ino, second.st_ino);
 	assert_int_equal(vu_socket_accept(listener, &client), -EAGAIN);
 
 	/* stale: replaced */
 	close(listener);
-	assert_int_equal(vu_socket_listen(path, &listener), 0);
+	assert_int_equal(vu_socket_listen(path, "test", &listener), 0);
 	assert_int_equal(vu_socket_connect(path, &client), 0);
 	close(client);
 	close(listener);
@@ -94,11 +94,11 @@ static void test_of_another_user(void **state)
 
 	if (geteuid() != 0)
 		skip();
-	assert_int_equal(vu_socket_listen(path, &listener), 0);
+	assert_int_equal(vu_socket_listen(path, "test", &listener), 0);
 	close(listener);
 	assert_int_equal(chmod(dir, 0755), 0);
 	assert_int_equal(seteuid(65534), 0);
-	ret = vu_socket_listen(path, &other);
+	ret = vu_socket_listen(path, "test", &other);
 	assert_int_equal(seteuid(0), 0);
 	assert_int_equal(ret, -EACCES);
 	assert_int_equal(lstat(path, &st), 0);
@@ -111,13 +111,13 @@ static void test_not_a_socket(void **state)
 	struct stat st;
 
 	close(fd);
-	assert_int_equal(vu_socket_listen(path, &listener), -EEXIST);
+	assert_int_equal(vu_socket_listen(path, "test", &listener), -EEXIST);
 	assert_int_equal(vu_socket_connect(path, &fd), -ENOTSOCK);
 	assert_int_equal(lstat(path, &st), 0);
 	unlink(path);
 
 	assert_int_equal(symlink("nowhere", path), 0);
-	assert_int_equal(vu_socket_listen(path, &listener), -EEXIST);
+	assert_int_equal(vu_socket_listen(path, "test", &listener), -EEXIST);
 	assert_int_equal(lstat(path, &st), 0);
 	unlink(path);
 }
@@ -129,17 +129,17 @@ static void test_path_length(void **state)
 
 	memset(longest, 'x', sizeof(longest));
 	longest[108] = '\0';
-	assert_int_equal(vu_socket_listen(longest, &fd), -ENAMETOOLONG);
+	assert_int_equal(vu_socket_listen(longest, "test", &fd), -ENAMETOOLONG);
 	assert_int_equal(vu_socket_connect(longest, &fd), -ENAMETOOLONG);
-	assert_int_equal(vu_socket_listen("", &fd), -ENOENT);
-	assert_int_equal(vu_socket_listen("/nonexistent/dir/sock", &fd), -ENOENT);
+	assert_int_equal(vu_socket_listen("", "test", &fd), -ENOENT);
+	assert_int_equal(vu_socket_listen("/nonexistent/dir/sock", "test", &fd), -ENOENT);
 
 	/* 107 bytes, in our directory */
 	snprintf(longest, sizeof(longest), "%s/%.*s", dir, (int)(107 - strlen(dir) - 1),
 		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
 	assert_int_equal(strlen(longest), 107);
-	assert_int_equal(vu_socket_listen(longest, &fd), 0);
+	assert_int_equal(vu_socket_listen(longest, "test", &fd), 0);
 	close(fd);
 	unlink(longest);
 }
@@ -149,32 +149,32 @@ static void test_kind(void **state)
 	enum vu_socket_kind kind;
 	int pair[2], fd, pipe_fds[2];
 
-	assert_int_equal(vu_socket_listen(path, &fd), 0);
-	assert_int_equal(vu_socket_kind(fd, &kind), 0);
+	assert_int_equal(vu_socket_listen(path, "test", &fd), 0);
+	assert_int_equal(vu_socket_kind(fd, "test", &kind), 0);
 	assert_int_equal(kind, VU_SOCKET_LISTENING);
 	close(fd);
 	unlink(path);
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(vu_socket_kind(pair[0], &kind), 0);
+	assert_int_equal(vu_socket_kind(pair[0], "test", &kind), 0);
 	assert_int_equal(kind, VU_SOCKET_CONNECTED);
 	close(pair[0]);
 	close(pair[1]);
 
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(vu_socket_kind(fd, &kind), -ENOTCONN);
+	assert_int_equal(vu_socket_kind(fd, "test", &kind), -ENOTCONN);
 	close(fd);
-	assert_int_equal(vu_socket_kind(fd, &kind), -EBADF);
+	assert_int_equal(vu_socket_kind(fd, "test", &kind), -EBADF);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(vu_socket_kind(fd, &kind), -EPROTOTYPE);
+	assert_int_equal(vu_socket_kind(fd, "test", &kind), -EPROTOTYPE);
 	close(fd);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0) {
-		assert_int_equal(vu_socket_kind(fd, &kind), -EPROTOTYPE);
+		assert_int_equal(vu_socket_kind(fd, "test", &kind), -EPROTOTYPE);
 		close(fd);
 	}
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
-	assert_int_equal(vu_socket_kind(pipe_fds[0], &kind), -ENOTSOCK);
+	assert_int_equal(vu_socket_kind(pipe_fds[0], "test", &kind), -ENOTSOCK);
 	close(pipe_fds[0]);
 	close(pipe_fds[1]);
 }
