@@ -31,7 +31,7 @@ static int open_held(struct fs_slot *slot, const struct fs_held *held, int flags
 {
 	const struct fuse_open_in *in = fs_slot_args(slot);
 	struct fs_cred cred;
-	int r = fs_kill_begin(
+	int r = fs_kill_begin(slot, -1,
 		flags & O_TRUNC && fs_kill_wanted(slot, in->open_flags & FUSE_OPEN_KILL_SUIDGID),
 		&cred);
 
@@ -248,7 +248,7 @@ static int write_file(struct fs_slot *slot, bool may_block)
 		rwf = in_place(file.handle, refused, true);
 	if (rwf < 0)
 		return rwf;
-	r = fs_kill_begin(
+	r = fs_kill_begin(slot, file.fd,
 		fs_kill_wanted(slot, in->write_flags & FUSE_WRITE_KILL_SUIDGID), &cred);
 	if (r < 0)
 		return r;
