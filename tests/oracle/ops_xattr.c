@@ -133,11 +133,9 @@ void or_set_acl(struct or_me *me, const struct or_op *op, const struct or_kind *
 		struct posix_acl_xattr_header head;
 		struct posix_acl_xattr_entry entries[7];
 	} acl = {.head.a_version = POSIX_ACL_XATTR_VERSION};
-	struct stat st;
 	size_t n = 0;
 
-	/* An ACL's mask takes group execution away, and then it is what or_mode avoids. */
-	if (me->fuse && stat(or_p(me, op), &st) == 0 && st.st_mode & S_ISGID)
+	if (!from->tag && or_unclear_acl(me, or_p(me, op)))
 		return;
 	for (; n < 7 && from[n].tag; n++)
 		acl.entries[n] = (struct posix_acl_xattr_entry){from[n].tag, from[n].perm,
@@ -154,6 +152,8 @@ void or_get_acl(struct or_me *me, const struct or_op *op, const struct or_kind *
 	const char *name = kind->arg ? XATTR_NAME_POSIX_ACL_DEFAULT : XATTR_NAME_POSIX_ACL_ACCESS;
 	ssize_t n;
 
+	if (kind->arg2 && !kind->arg && or_unclear_acl(me, or_p(me, op)))
+		return;
 	if (kind->arg2) {
 		or_done(res, removexattr(or_p(me, op), name));
 		or_say_path(me, res, or_p(me, op));
