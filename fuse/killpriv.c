@@ -19,6 +19,15 @@ bool fs_kill_wanted(const struct fs_slot *slot, bool asked)
 	return asked || slot->session->init_flags & FUSE_HANDLE_KILLPRIV;
 }
 
+bool fs_kill_at_open(const struct fs_slot *slot, bool asked)
+{
+	uint32_t uid = slot->header.uid;
+
+	if (slot->session->init_flags & FUSE_HANDLE_KILLPRIV_V2)
+		return asked;
+	return fs_kill_wanted(slot, asked) || (uid != 0 && uid != (uint32_t)-1);
+}
+
 /* A root of the guest's without CAP_FSETID has its kernel send a SETATTR ahead. */
 bool fs_kill_agreed(const struct fs_slot *slot)
 {

@@ -22,6 +22,12 @@ struct fs_slot;
 /* Whether the request takes the bits off. `asked`: its own flag says so. */
 bool fs_kill_wanted(const struct fs_slot *slot, bool asked);
 
+/*
+ * The same for an OPEN or CREATE that truncates. Where the guest clears the bits itself it does not
+ * do so then (FUSE_ATOMIC_O_TRUNC), so we do, if it tells us that its caller is not root.
+ */
+bool fs_kill_at_open(const struct fs_slot *slot, bool asked);
+
 /* Like that for requests that have no flag: when one of the versions was agreed on. */
 bool fs_kill_agreed(const struct fs_slot *slot);
 

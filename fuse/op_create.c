@@ -208,7 +208,7 @@ static int open_existing(const struct fs_slot *slot, struct fs_node *parent, con
 {
 	const struct fuse_create_in *in = fs_slot_args(slot);
 	bool kill = flags & O_TRUNC &&
-		    fs_kill_wanted(slot, in->open_flags & FUSE_OPEN_KILL_SUIDGID);
+		    fs_kill_at_open(slot, in->open_flags & FUSE_OPEN_KILL_SUIDGID);
 	struct fs_tree *tree = parent->tree;
 	struct fs_cred cred;
 	uint64_t nodeid;
@@ -218,7 +218,9 @@ static int open_existing(const struct fs_slot *slot, struct fs_node *parent, con
 		return r;
 	fd = entry->inode->type == S_IFDIR ? -EISDIR : fs_kill_begin(slot, -1, kill, &cred);
 	if (fd == 0) {
-		fd = fs_inode_open(tree, entry->inode, flags);
+		fd = flags & O_TRUNC ? fs_kept_kill(slot, tree, entry->inode) : 0;
+		if (fd == 0)
+			fd = fs_inode_open(tree, entry->inode, flags);
 		fs_cred_leave(&cred);
 	}
 	r = fd < 0 ? fd : fs_stat_at(fd, "", &entry->stx);

@@ -32,12 +32,14 @@ static int open_held(struct fs_slot *slot, const struct fs_held *held, int flags
 	const struct fuse_open_in *in = fs_slot_args(slot);
 	struct fs_cred cred;
 	int r = fs_kill_begin(slot, -1,
-		flags & O_TRUNC && fs_kill_wanted(slot, in->open_flags & FUSE_OPEN_KILL_SUIDGID),
+		flags & O_TRUNC && fs_kill_at_open(slot, in->open_flags & FUSE_OPEN_KILL_SUIDGID),
 		&cred);
 
 	if (r < 0)
 		return r;
-	r = fs_handle_open(held->tree, held->inode, flags, fh);
+	r = flags & O_TRUNC ? fs_kept_kill(slot, held->tree, held->inode) : 0;
+	if (r == 0)
+		r = fs_handle_open(held->tree, held->inode, flags, fh);
 	/* An append-only file (chattr +a) is opened for appending or not at all. */
 	if (r == -EPERM && in->flags & O_APPEND)
 		r = fs_handle_open(held->tree, held->inode, flags | O_APPEND, fh);

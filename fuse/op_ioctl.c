@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "fuse/killpriv.h"
 #include "vhostuser/checked.h"
 
 /* The answer's data, at the most. */
@@ -59,6 +60,7 @@ static int run(struct fs_slot *slot, const struct command *command, void *data)
 {
 	CLEANUP_FILE struct fs_file file = {0};
 	const struct fuse_ioctl_in *in = fs_slot_args(slot);
+	struct fs_cred cred;
 	int r = command->sets ? fs_may_change(slot) : 0;
 
 	if (r == 0)
@@ -67,9 +69,15 @@ static int run(struct fs_slot *slot, const struct command *command, void *data)
 		return r;
 	if (command->sets)
 		memcpy(data, in + 1, command->size);
+	/* XFS takes setuid and setgid bits off with it, of one who is not root. */
+	r = fs_kill_begin(slot, file.fd,
+		command->sets && slot->header.uid != 0 && slot->header.uid != (uint32_t)-1, &cred);
+	if (r < 0)
+		return r;
 	do {
 		r = ioctl(file.fd, command->host, data) < 0 ? -errno : 0;
 	} while (r == -EINTR);
+	fs_cred_leave(&cred);
 	return r;
 }
 
