@@ -15,6 +15,7 @@
  *   - allocation and copying that begins behind a file's end, into one with setuid bits: the client
  *     takes them off ahead, the host finds nothing to do (for_nothing);
  *   - setting trusted.* and security.*, which takes the gateway's own privilege (servers_own);
+ *   - flags of fifos and sockets: the client does not ask for them (has_none);
  *   - sendfile() of a file onto what it is still to read: pages that are cached are passed on as
  *     they are and change on the way, what is read directly is a copy (eats_itself).
  */
@@ -27,7 +28,7 @@ static const struct left_out {
 	const char *kinds; /* a group or a kind */
 	const char *why;
 } left_out[] = {
-	{"direct", "O_DIRECT on FUSE asks for no alignment, on disks it does (EINVAL)"},
+	{"unaligned", "O_DIRECT on FUSE asks for no alignment, on disks it does (EINVAL)"},
 	{"collapse", "the FUSE client refuses to collapse and insert ranges (EOPNOTSUPP)"},
 };
 

@@ -11,10 +11,16 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* The server's privilege, not the caller's: a gateway without CAP_SYS_ADMIN may not set these. */
+/*
+ * The server's privilege, not the caller's: a gateway without CAP_SYS_ADMIN may not set these. And
+ * what names can be is another question where they are mapped.
+ */
 static bool servers_own(const struct or_me *me, const struct or_op *op)
 {
-	return me->fuse && (strncmp(op->path2, "trusted.", 8) == 0 ||
+	if (me->mapped && strcmp(op->path2, "user.one") && strcmp(op->path2, "user.two") &&
+		strcmp(op->path2, "user.three"))
+		return true;
+	return me->fuse && !me->privileged && (strncmp(op->path2, "trusted.", 8) == 0 ||
 				   strncmp(op->path2, "security.", 9) == 0);
 }
 
@@ -52,6 +58,8 @@ void or_getxattr(struct or_me *me, const struct or_op *op, const struct or_kind 
 {
 	const char *path = or_p(me, op), *name = or_q(me, op);
 
+	if (me->mapped && servers_own(me, op))
+		return;
 	got(me, op, res, (kind->arg2 ? lgetxattr : getxattr)(path, name, me->data,
 		(size_t)op->c));
 }
@@ -59,6 +67,8 @@ void or_getxattr(struct or_me *me, const struct or_op *op, const struct or_kind 
 void or_fgetxattr(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
+	if (me->mapped && servers_own(me, op))
+		return;
 	got(me, op, res, fgetxattr(me->fds[op->slot], or_q(me, op), me->data, (size_t)op->c));
 }
 
@@ -72,7 +82,7 @@ void or_listxattr(struct or_me *me, const struct or_op *op, const struct or_kind
 	struct or_result *res)
 {
 	/* Seeing trusted.* takes the server's privilege: no names of it, and so no sizes. */
-	bool hidden = me->fuse && geteuid() == 0;
+	bool hidden = me->fuse && !me->privileged && geteuid() == 0;
 	size_t room = hidden ? sizeof(me->data) : (size_t)op->c;
 	ssize_t n = kind->arg ? flistxattr(me->fds[op->slot], me->data, room)
 			      : llistxattr(or_p(me, op), me->data, room);

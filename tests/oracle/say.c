@@ -130,24 +130,25 @@ static bool is_extra(gid_t group)
 	return false;
 }
 
-static bool unclear(const struct stat *st)
+/* A client that takes bits off by itself leaves such a bit to everybody. */
+static bool unclear(const struct or_me *me, const struct stat *st)
 {
 	return S_ISREG(st->st_mode) && (st->st_mode & (S_ISGID | S_IXGRP)) == S_ISGID &&
-		is_extra(st->st_gid);
+		(is_extra(st->st_gid) || (me->kills && geteuid() != 0));
 }
 
 bool or_unclear(const struct or_me *me, int fd)
 {
 	struct stat st;
 
-	return me->fuse && fstat(fd, &st) == 0 && unclear(&st);
+	return me->fuse && fstat(fd, &st) == 0 && unclear(me, &st);
 }
 
 bool or_unclear_path(const struct or_me *me, const char *path)
 {
 	struct stat st;
 
-	return me->fuse && stat(path, &st) == 0 && unclear(&st);
+	return me->fuse && stat(path, &st) == 0 && unclear(me, &st);
 }
 
 bool or_unclear_acl(const struct or_me *me, const char *path)
