@@ -230,7 +230,9 @@ int fs_cred_enter_group(const struct fs_tree *tree, gid_t gid, struct fs_cred *c
 		return -EINVAL;
 
 	cred->switched = true;
-	r = set_egid(gid);
+	r = take_groups(&gid, 1);
+	if (r == 0)
+		r = set_egid(gid);
 	if (r == 0)
 		r = shed(cred);
 	if (r < 0)

@@ -55,8 +55,8 @@ int fs_cred_enter_groups(const struct fs_tree *tree, uid_t uid, gid_t gid, const
 int fs_cred_shed(struct fs_cred *cred);
 
 /*
- * Takes on the group alone, and goes on without CAP_FSETID: so that a changed ACL costs a file of
- * another group its setgid bit. Otherwise as fs_cred_enter().
+ * Takes on the group and no other, and goes on without CAP_FSETID: so that a changed ACL costs a
+ * file of another group its setgid bit. Otherwise as fs_cred_enter().
  */
 int fs_cred_enter_group(const struct fs_tree *tree, gid_t gid, struct fs_cred *cred);
 

@@ -11,10 +11,12 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "fuse/handle.h"
 #include "fuse/inode.h"
 #include "fuse/lock_table.h"
+#include "vhostuser/fd.h"
 #include "vhostuser/log.h"
 
 static const struct fs_range everything = {.end = FS_RANGE_END, .type = F_UNLCK};
@@ -48,6 +50,30 @@ static int call_host(const struct fs_lock_owner *owner, const struct fs_range *r
 	return errno == EACCES ? -EAGAIN : -errno;
 }
 
+/*
+ * On an overlay, for one that has read locks by a description for reading, and now wants a write
+ * lock by a file that is open for writing: the locks go to another description, under the same
+ * number, which a waiting thread may be using. owner->set held. -ENOLCK.
+ */
+static int make_writable(struct fs_tree *tree, struct fs_lock_owner *owner)
+{
+	struct fs_lock_owner fresh = {.fd = -1};
+	int r = fs_fds_reserve(tree, FS_FD_LASTING);
+
+	if (r < 0)
+		return -ENOLCK;
+	fresh.fd = fs_inode_open(tree, owner->inode, O_RDWR);
+	r = fresh.fd < 0 ? -ENOLCK : 0;
+	for (size_t i = 0; i < owner->ranges.n && r == 0; i++)
+		r = call_host(&fresh, &owner->ranges.at[i], false);
+	if (r == 0 && dup3(fresh.fd, owner->fd, O_CLOEXEC) < 0)
+		r = -ENOLCK;
+	owner->writable = r == 0;
+	fd_close(&fresh.fd);
+	fs_fds_release(tree, FS_FD_LASTING);
+	return r < 0 ? -ENOLCK : 0;
+}
+
 static int set_on_host(const struct fs_lock_owner *owner, const struct fs_range *range)
 {
 	int r;
@@ -76,8 +102,6 @@ static int admit(
 {
 	if (locks->closed)
 		return -EIO;
-	if (range->type == F_WRLCK && !owner->flock && !owner->writable)
-		return -ENOLCK;
 	if (locks->n_ranges >= FS_LOCK_RANGES_MAX &&
 		(range->type != F_UNLCK || fs_ranges_split(&owner->ranges, range))) {
 		log_guest("locks", "the guest holds as many locks as it may (%d)",
@@ -137,6 +161,8 @@ int fs_lock_apply(struct fs_tree *tree, struct fs_lock_owner *owner, const struc
 	pthread_mutex_lock(&locks->lock);
 	r = admit(locks, owner, &lock->range);
 	pthread_mutex_unlock(&locks->lock);
+	if (r == 0 && lock->range.type == F_WRLCK && !owner->flock && !owner->writable)
+		r = make_writable(tree, owner);
 	if (r == 0) {
 		r = set_on_host(owner, &lock->range);
 		pthread_mutex_lock(&locks->lock);

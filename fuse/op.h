@@ -135,6 +135,12 @@ int fs_created_add(
 bool fs_kept_applies(const struct fs_node *node);
 /* SETATTR's owner, group and mode. */
 int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in);
+/*
+ * Takes setuid and setgid bits off a file that a caller who is not root is about to truncate by
+ * opening it: the guest's kernel leaves that to us (FUSE_ATOMIC_O_TRUNC). Nothing to do where no
+ * owners are kept. -errno.
+ */
+int fs_kept_kill(const struct fs_slot *slot, struct fs_tree *tree, struct fs_inode *inode);
 /* The caller as the owner of what it is about to make. -EINVAL, -EPERM: it may not be one. */
 int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t mode, dev_t rdev,
 	struct fs_owner *owner);

@@ -12,8 +12,8 @@
 #include "fuse/cred.h"
 #include "fuse/idmap.h"
 #include "fuse/killpriv.h"
+#include "fuse/place.h"
 #include "fuse/walk.h"
-#include "vhostuser/fd.h"
 
 #define NSEC_PER_SEC 1000000000u
 
@@ -57,8 +57,10 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 	fs_answer(slot, r, &out, sizeof(out));
 }
 
-static int set_owner(const struct fs_node *node, const struct fuse_setattr_in *in)
+static int set_owner(
+	const struct fs_slot *slot, const struct fs_node *node, const struct fuse_setattr_in *in)
 {
+	struct fs_cred cred;
 	uid_t uid = in->valid & FATTR_UID ? in->uid : (uid_t)-1;
 	gid_t gid = in->valid & FATTR_GID ? in->gid : (gid_t)-1;
 	int r;
@@ -72,10 +74,16 @@ static int set_owner(const struct fs_node *node, const struct fuse_setattr_in *i
 	r = fs_ids_to_host(node->tree->config.ids, &uid, &gid);
 	if (r < 0)
 		return r;
-	if (fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0)
-		return 0;
+	/* The host's rules for one who is not root; unless nobody says who it is (ALLOW_IDMAP). */
+	r = fs_kill_begin(slot, node->fd,
+		slot->header.uid != (uint32_t)-1 && fs_kill_agreed(slot), &cred);
+	if (r < 0)
+		return r;
+	if (fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+		r = -errno;
+	fs_cred_leave(&cred);
 	/* Of a user namespace that does not have the id: not permitted, like any other's. */
-	return errno == EINVAL ? -EPERM : -errno;
+	return r == -EINVAL ? -EPERM : r;
 }
 
 /* What SETATTR may set; other bits of `valid` say how. */
@@ -121,16 +129,33 @@ static int set_mode(const struct fs_node *node, const struct fuse_setattr_in *in
 }
 
 /*
- * Through the guest's own open file where it may write; else one is opened for it. libfuse takes
- * FATTR_FH out of the request, so whether there is an fh is what it made of it: `fh` or NULL.
+ * ftruncate() through the guest's own open file, or else truncate() by the name that an fd has in
+ * this thread's place: the former moves the times in any case, the latter on some file systems only
+ * if the size changes. `fd` is the open file or -1.
+ */
+static int truncate_one(const struct fs_node *node, int fd, off_t size)
+{
+	int r = fd < 0 ? fs_place_take(node->tree) : 0;
+
+	if (r < 0)
+		return r;
+	do {
+		r = fd < 0 ? truncate(fs_fd_name(node->fd).text, size) : ftruncate(fd, size);
+		r = r < 0 ? -errno : 0;
+	} while (r == -EINTR);
+	return r;
+}
+
+/*
+ * libfuse takes FATTR_FH out of the request, so whether there is an fh is what it made of it: `fh`
+ * or NULL.
  */
 static int set_size(struct fs_slot *slot, const struct fs_node *node,
 	const struct fuse_setattr_in *in, const uint64_t *fh)
 {
 	CLEANUP_FILE struct fs_file file = {0};
-	CLEANUP_FD int own = -1;
 	struct fs_cred cred;
-	int r, fd;
+	int r, fd = -1;
 
 	if (!(in->valid & FATTR_SIZE))
 		return 0;
@@ -141,20 +166,13 @@ static int set_size(struct fs_slot *slot, const struct fs_node *node,
 		if (r < 0)
 			return r;
 	}
-	if (file.handle && (file.handle->flags & O_ACCMODE) != O_RDONLY) {
+	if (file.handle && (file.handle->flags & O_ACCMODE) != O_RDONLY)
 		fd = file.fd;
-	} else {
-		fd = fs_reopen(node->tree->config.proc_fd, node->fd, O_WRONLY);
-		if (fd < 0)
-			return fd;
-		own = fd;
-	}
-	r = fs_kill_begin(fs_kill_wanted(slot, in->valid & FATTR_KILL_SUIDGID), &cred);
+	r = fs_kill_begin(
+		slot, node->fd, fs_kill_wanted(slot, in->valid & FATTR_KILL_SUIDGID), &cred);
 	if (r < 0)
 		return r;
-	do {
-		r = ftruncate(fd, (off_t)in->size) < 0 ? -errno : 0;
-	} while (r == -EINTR);
+	r = truncate_one(node, fd, (off_t)in->size);
 	fs_cred_leave(&cred);
 	return r;
 }
@@ -200,7 +218,7 @@ static int set_attr(struct fs_slot *slot, const uint64_t *fh, struct statx *stx)
 		r = fs_node_get(slot, slot->header.nodeid, &node);
 	if (r == 0) {
 		kept = fs_kept_applies(&node);
-		r = kept ? fs_kept_set(&node, in) : set_owner(&node, in);
+		r = kept ? fs_kept_set(&node, in) : set_owner(slot, &node, in);
 	}
 	if (r == 0)
 		r = set_size(slot, &node, in, fh);

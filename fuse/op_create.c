@@ -203,9 +203,12 @@ static int create_new(struct fs_slot *slot, const struct fs_node *parent, const 
 }
 
 /* Somebody else made it: opens what is there. Its attributes are those after O_TRUNC. */
-static int open_existing(
-	struct fs_node *parent, const char *name, int flags, bool kill, struct fs_entry *entry)
+static int open_existing(const struct fs_slot *slot, struct fs_node *parent, const char *name,
+	int flags, struct fs_entry *entry)
 {
+	const struct fuse_create_in *in = fs_slot_args(slot);
+	bool kill = flags & O_TRUNC &&
+		    fs_kill_at_open(slot, in->open_flags & FUSE_OPEN_KILL_SUIDGID);
 	struct fs_tree *tree = parent->tree;
 	struct fs_cred cred;
 	uint64_t nodeid;
@@ -213,9 +216,11 @@ static int open_existing(
 
 	if (r < 0)
 		return r;
-	fd = entry->inode->type == S_IFDIR ? -EISDIR : fs_kill_begin(kill, &cred);
+	fd = entry->inode->type == S_IFDIR ? -EISDIR : fs_kill_begin(slot, -1, kill, &cred);
 	if (fd == 0) {
-		fd = fs_inode_open(tree, entry->inode, flags);
+		fd = flags & O_TRUNC ? fs_kept_kill(slot, tree, entry->inode) : 0;
+		if (fd == 0)
+			fd = fs_inode_open(tree, entry->inode, flags);
 		fs_cred_leave(&cred);
 	}
 	r = fd < 0 ? fd : fs_stat_at(fd, "", &entry->stx);
@@ -238,8 +243,7 @@ static int create_or_open(struct fs_slot *slot, struct fs_node *parent, const ch
 	int r, fd = create_new(slot, parent, name, in, flags);
 
 	if (fd == -EEXIST && !(in->flags & O_EXCL))
-		return open_existing(parent, name, flags,
-			fs_kill_wanted(slot, in->open_flags & FUSE_OPEN_KILL_SUIDGID), entry);
+		return open_existing(slot, parent, name, flags, entry);
 	if (fd < 0)
 		return fd;
 	r = fs_tree_enter(parent->tree, parent->inode, name, fd, entry);

@@ -106,6 +106,8 @@ static bool add(struct listing *list, const struct host_dirent *entry)
 
 		if (!add_entry(list, entry->name, &node))
 			return true;
+		if (out.type == DT_UNKNOWN && node.nodeid)
+			out.type = IFTODT(node.attr.mode);
 		memcpy(to, &node, sizeof(node));
 	}
 	memcpy(to + head, &out, sizeof(out));

@@ -131,7 +131,7 @@ static int transfer(struct fs_slot *slot, int fd, const struct iovec *iov, size_
 	int append = is_write(slot) ? fs_append_flag(slot) : 0;
 	struct fs_cred cred;
 	ssize_t n;
-	int r = fs_kill_begin(kills(slot), &cred);
+	int r = fs_kill_begin(slot, fd, kills(slot), &cred);
 
 	if (r < 0)
 		return r;
@@ -252,8 +252,8 @@ static int plan_far(const struct fs_slot *slot, int fd, struct far *far)
 		.access = is_write(slot) ? DAX_WRITE : DAX_READ,
 	};
 	r = find_gpa(slot, &far->entry.window_offset);
-	if (r == 0 && kills(slot))
-		r = fs_kill_bits(fd);
+	if (r == 0 && is_write(slot))
+		r = fs_kill_bits(fd, kills(slot));
 	if (r < 0)
 		return r;
 	far->fd = far_file(slot, fd);

@@ -31,13 +31,15 @@ static int open_held(struct fs_slot *slot, const struct fs_held *held, int flags
 {
 	const struct fuse_open_in *in = fs_slot_args(slot);
 	struct fs_cred cred;
-	int r = fs_kill_begin(
-		flags & O_TRUNC && fs_kill_wanted(slot, in->open_flags & FUSE_OPEN_KILL_SUIDGID),
+	int r = fs_kill_begin(slot, -1,
+		flags & O_TRUNC && fs_kill_at_open(slot, in->open_flags & FUSE_OPEN_KILL_SUIDGID),
 		&cred);
 
 	if (r < 0)
 		return r;
-	r = fs_handle_open(held->tree, held->inode, flags, fh);
+	r = flags & O_TRUNC ? fs_kept_kill(slot, held->tree, held->inode) : 0;
+	if (r == 0)
+		r = fs_handle_open(held->tree, held->inode, flags, fh);
 	/* An append-only file (chattr +a) is opened for appending or not at all. */
 	if (r == -EPERM && in->flags & O_APPEND)
 		r = fs_handle_open(held->tree, held->inode, flags | O_APPEND, fh);
@@ -248,7 +250,7 @@ static int write_file(struct fs_slot *slot, bool may_block)
 		rwf = in_place(file.handle, refused, true);
 	if (rwf < 0)
 		return rwf;
-	r = fs_kill_begin(
+	r = fs_kill_begin(slot, file.fd,
 		fs_kill_wanted(slot, in->write_flags & FUSE_WRITE_KILL_SUIDGID), &cred);
 	if (r < 0)
 		return r;

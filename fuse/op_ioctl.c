@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "fuse/killpriv.h"
 #include "vhostuser/checked.h"
 
 /* The answer's data, at the most. */
@@ -92,6 +93,7 @@ static int run(struct fs_slot *slot, const struct command *command, void *data)
 {
 	CLEANUP_FILE struct fs_file file = {0};
 	const struct fuse_ioctl_in *in = fs_slot_args(slot);
+	struct fs_cred cred;
 	int r = command->sets ? fs_may_change(slot) : 0;
 
 	if (r == 0)
@@ -101,8 +103,17 @@ static int run(struct fs_slot *slot, const struct command *command, void *data)
 	if (command->sets) {
 		memcpy(data, in + 1, command->size);
 		r = check_project(file.fd, command->host, data);
+		if (r < 0)
+			return r;
 	}
-	return r < 0 ? r : call(file.fd, command->host, data);
+	/* XFS takes setuid and setgid bits off with it, of one who is not root. */
+	r = fs_kill_begin(slot, file.fd,
+		command->sets && slot->header.uid != 0 && slot->header.uid != (uint32_t)-1, &cred);
+	if (r < 0)
+		return r;
+	r = call(file.fd, command->host, data);
+	fs_cred_leave(&cred);
+	return r;
 }
 
 void fs_op_ioctl(struct fs_slot *slot)

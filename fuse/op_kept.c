@@ -42,25 +42,58 @@ static uint32_t without_setid(uint32_t mode)
 	return mode & ~(uint32_t)(mode & S_IXGRP ? S_ISUID | S_ISGID : S_ISUID);
 }
 
-int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in)
+/* What there is: kept, or the host's. */
+static int owner_now(const struct fs_tree *tree, int fd, struct fs_owner *owner)
 {
-	struct fs_owner owner;
 	struct statx stx;
-	int r;
+	int r = fs_stat_at(fd, "", &stx);
 
-	if (!(in->valid & (FATTR_UID | FATTR_GID | FATTR_MODE)))
-		return 0;
-	r = fs_stat_at(node->fd, "", &stx);
 	if (r == 0)
-		r = fs_owner_show(node->tree, node->fd, &stx);
+		r = fs_owner_show(tree, fd, &stx);
 	if (r < 0)
 		return r;
-	owner = (struct fs_owner){
+	*owner = (struct fs_owner){
 		.mode = stx.stx_mode,
 		.major = stx.stx_rdev_major,
 		.minor = stx.stx_rdev_minor,
 	};
-	fs_owner_ids(node->tree, &stx, &owner.uid, &owner.gid);
+	fs_owner_ids(tree, &stx, &owner->uid, &owner->gid);
+	return 0;
+}
+
+int fs_kept_kill(const struct fs_slot *slot, struct fs_tree *tree, struct fs_inode *inode)
+{
+	struct fs_owner owner;
+	uint32_t mode;
+	int fd, r;
+
+	if (!tree->config.owner_xattr || inode->type != S_IFREG || slot->header.uid == 0)
+		return 0;
+	fd = fs_inode_fd_get(tree, inode);
+	if (fd < 0)
+		return fd;
+	r = owner_now(tree, fd, &owner);
+	if (r == 0) {
+		mode = without_setid(owner.mode);
+		r = mode == owner.mode ? 0 : 1;
+		owner.mode = mode;
+	}
+	if (r > 0)
+		r = fs_owner_keep(tree, fd, &owner);
+	fs_inode_fd_put(tree, inode);
+	return r;
+}
+
+int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in)
+{
+	struct fs_owner owner;
+	int r;
+
+	if (!(in->valid & (FATTR_UID | FATTR_GID | FATTR_MODE)))
+		return 0;
+	r = owner_now(node->tree, node->fd, &owner);
+	if (r < 0)
+		return r;
 	if (in->valid & (FATTR_UID | FATTR_GID)) {
 		owner.uid = in->valid & FATTR_UID ? in->uid : owner.uid;
 		owner.gid = in->valid & FATTR_GID ? in->gid : owner.gid;
@@ -70,7 +103,12 @@ int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in)
 	}
 	if (in->valid & FATTR_MODE)
 		owner.mode = (owner.mode & S_IFMT) | (in->mode & 07777);
-	return r < 0 ? r : fs_owner_keep(node->tree, node->fd, &owner);
+	if (r == 0)
+		r = fs_owner_keep(node->tree, node->fd, &owner);
+	/* It counts as a change of the host's file, also to what it was. */
+	if (r == 0 && fchownat(node->fd, "", (uid_t)-1, (gid_t)-1, AT_EMPTY_PATH) < 0)
+		r = -errno;
+	return r;
 }
 
 /* An fd (owned) of what was made: a directory, or a regular file for whatever else it may be. */

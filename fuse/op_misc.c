@@ -114,7 +114,7 @@ static int allocate(struct fs_slot *slot)
 	if (r == 0)
 		r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
 	if (r == 0)
-		r = fs_kill_begin(fs_kill_agreed(slot), &cred);
+		r = fs_kill_begin(slot, file.fd, fs_kill_agreed(slot), &cred);
 	if (r < 0)
 		return r;
 	do {
@@ -177,7 +177,7 @@ static int copy_range(struct fs_slot *slot, uint64_t most, uint64_t *copied)
 	if (r == 0)
 		r = fs_file_get(slot, in->nodeid_out, in->fh_out, &to);
 	if (r == 0)
-		r = fs_kill_begin(fs_kill_agreed(slot), &cred);
+		r = fs_kill_begin(slot, to.fd, fs_kill_agreed(slot), &cred);
 	if (r < 0)
 		return r;
 	do {

@@ -139,6 +139,14 @@ void fs_op_getxattr(fuse_req_t req, fuse_ino_t nodeid, const char *name, size_t 
 		answer_value(slot, size, get(slot, name, value, size), value);
 }
 
+/* As the host's kernel lists them: trusted ones to root alone, if we are told who asks. */
+static bool is_listed(const struct fs_slot *slot, const char *name)
+{
+	bool root = slot->header.uid == 0 || slot->header.uid == (uint32_t)-1;
+
+	return !is_blocked(slot, name) && (root || strncmp(name, "trusted.", 8) != 0);
+}
+
 /* Leaves in list[0..n) what the guest sees, under its names; returns how long that is. */
 static ssize_t filter(const struct fs_slot *slot, char *list, ssize_t n)
 {
@@ -148,7 +156,7 @@ static ssize_t filter(const struct fs_slot *slot, char *list, ssize_t n)
 		char *next = from + strlen(from) + 1;
 		const char *name = fs_xattrmap_to_guest(fs_config_of(slot)->xattrmap, from);
 
-		if (name && !is_blocked(slot, name) && !fs_owner_hides(fs_config_of(slot), from)) {
+		if (name && is_listed(slot, name) && !fs_owner_hides(fs_config_of(slot), from)) {
 			size_t len = strlen(name) + 1;
 
 			memmove(to, name, len);
@@ -244,13 +252,19 @@ static int remove_one(struct fs_slot *slot, const char *name)
 {
 	CLEANUP_NODE struct fs_node node = {0};
 	char host[FS_XATTR_NAME_SIZE];
+	struct fs_cred cred = {0};
 	int r = fs_config_of(slot)->xattr ? fs_may_change(slot) : -ENOSYS;
 
 	if (r == 0)
 		r = begin(slot, name, &node, host);
+	/* Without an ACL some hosts' file systems look at the setgid bit as with a new one. */
+	if (r == 0 && is_acl(name) && slot->header.uid != 0)
+		r = fs_cred_enter_group(node.tree, slot->header.gid, &cred);
 	if (r < 0)
 		return r;
-	return (int)outcome(TEMP_FAILURE_RETRY(removexattr(fs_fd_name(node.fd).text, host)));
+	r = (int)outcome(TEMP_FAILURE_RETRY(removexattr(fs_fd_name(node.fd).text, host)));
+	fs_cred_leave(&cred);
+	return r;
 }
 
 void fs_op_removexattr(fuse_req_t req, fuse_ino_t nodeid, const char *name)

@@ -44,7 +44,7 @@ const struct or_kind or_kinds[] = {
 	{"tmpfile.wronly", "tmpfile", "psM", 1, or_open, O_WRONLY | O_TMPFILE},
 	{"tmpfile.excl", "tmpfile", "psM", 1, or_open, O_RDWR | O_TMPFILE | O_EXCL},
 	{"tmpfile.rdonly", "tmpfile", "psM", 1, or_open, O_RDONLY | O_TMPFILE},
-	{"open.direct", "direct", "psM", 2, or_open, O_RDWR | O_DIRECT},
+	{"open.direct", "unaligned", "psM", 2, or_open, O_RDWR | O_DIRECT},
 	{"openat2.no_symlinks", "open", "ps", 2, or_openat2, O_RDONLY, RESOLVE_NO_SYMLINKS},
 	{"openat2.beneath", "open", "ps", 2, or_openat2, O_RDONLY, RESOLVE_BENEATH},
 	{"openat2.in_root", "open", "ps", 2, or_openat2, O_RDWR, RESOLVE_IN_ROOT},
@@ -178,6 +178,18 @@ const struct or_kind or_kinds[] = {
 	{"flock.shared", "locks", "s", 3, or_flock, LOCK_SH},
 	{"flock.exclusive", "locks", "s", 3, or_flock, LOCK_EX},
 	{"flock.unlock", "locks", "s", 2, or_flock, LOCK_UN},
+	{"setlkw.read", "locks", "srR", 1, or_posix_lock, F_RDLCK, 1},
+	{"setlkw.write", "locks", "srR", 2, or_posix_lock, F_WRLCK, 1},
+	{"ofd_setlkw.write", "locks", "srR", 1, or_ofd_lock, F_WRLCK, 1},
+	{"flock.shared.wait", "locks", "s", 1, or_flock, LOCK_SH, 1},
+	{"flock.exclusive.wait", "locks", "s", 1, or_flock, LOCK_EX, 1},
+	{"direct.pread", "direct", "slo", 2, or_direct},
+	{"direct.pwrite", "direct", "slo", 3, or_direct, 1},
+	{"direct.append", "direct", "slo", 1, or_direct, 1, O_APPEND},
+	{"ioctl.getflags", "ioctl", "s", 2, or_get_flags},
+	{"ioctl.setflags", "ioctl", "sm", 2, or_set_flags},
+	{"ioctl.fsgetxattr", "ioctl", "s", 2, or_get_flags, 1},
+	{"ioctl.fssetxattr", "ioctl", "sm", 1, or_set_flags, 1},
 };
 
 const int or_n_kinds = (int)(sizeof(or_kinds) / sizeof(or_kinds[0]));

@@ -4,17 +4,20 @@
  * why. Rows are for --fuse only: two plain directories must agree in everything.
  *
  * A kind that is left out changes one side's state if it is run, so it cannot be; the others are
- * differences of a result alone, and are counted. Five single cases are passed over where they are
+ * differences of a result alone, and are counted. These single cases are passed over where they are
  * run (me->fuse):
  *
  *   - chown(-1, -1), which reaches the server as a SETATTR of nothing, as what comes ahead of WRITE
  *     does: it cannot fail, and with ALLOW_IDMAP nobody knows who called;
- *   - allocation and copying into files with setuid bits: these requests do not say whether the
- *     bits go, as WRITE does, and with ALLOW_IDMAP not who called (or_unclear);
- *   - setgid without group execution, which depends on supplementary groups (or_mode);
+ *   - changing what is setgid without group execution and of a supplementary group of the caller's:
+ *     he keeps the bit, but requests name only his first group (or_unclear); the same, on tmpfs, of
+ *     removing the ACL of anything setgid (or_unclear_acl);
+ *   - allocation and copying that begins behind a file's end, into one with setuid bits: the client
+ *     takes them off ahead, the host finds nothing to do (for_nothing);
  *   - setting trusted.* and security.*, which takes the gateway's own privilege (servers_own);
- *   - truncate() to the size that the file has, which leaves the times on btrfs and tmpfs, while
- *     ftruncate() moves them: a confined server has an fd, but no path to call the former with.
+ *   - flags of fifos and sockets: the client does not ask for them (has_none);
+ *   - sendfile() of a file onto what it is still to read: pages that are cached are passed on as
+ *     they are and change on the way, what is read directly is a copy (eats_itself).
  */
 #include <errno.h>
 #include <string.h>
@@ -25,7 +28,7 @@ static const struct left_out {
 	const char *kinds; /* a group or a kind */
 	const char *why;
 } left_out[] = {
-	{"direct", "O_DIRECT on FUSE asks for no alignment, on disks it does (EINVAL)"},
+	{"unaligned", "O_DIRECT on FUSE asks for no alignment, on disks it does (EINVAL)"},
 	{"collapse", "the FUSE client refuses to collapse and insert ranges (EOPNOTSUPP)"},
 };
 

@@ -22,6 +22,11 @@ static const char help[] =
 	"  --without G,...  leave out kinds or groups of kinds (see --kinds)\n"
 	"  --only G,...     nothing but these, and what the list begins with\n"
 	"  --fuse           A is a FUSE mount: allow for the known differences\n"
+	"  --uncached       and its files are not cached, but read and written directly\n"
+	"  --writeback      and it has a write-back cache\n"
+	"  --privileged     and its server has CAP_SYS_ADMIN\n"
+	"  --mapped         and attributes have other names behind it\n"
+	"  --kills          and the client takes setuid bits off, not the server\n"
 	"  --backing DIR    the directory that is behind A; compared too, after each round\n"
 	"  --shrink SECONDS how long to make a failing list shorter (default 60)\n"
 	"  --out FILE       write the failing list there too\n"
@@ -32,7 +37,7 @@ static const char help[] =
 	"  --kinds          list groups and kinds\n";
 
 enum { COUNT = 256, SEED, ROUND, WALK, WITHOUT, ONLY, FUSE, BACKING, SHRINK, OUT, REPLAY, INJECT,
-	VERBOSE, STATS, KINDS, HELP };
+	UNCACHED, WRITEBACK, PRIVILEGED, MAPPED, KILLS, VERBOSE, STATS, KINDS, HELP };
 
 static const struct option longs[] = {
 	{"count", required_argument, NULL, COUNT},
@@ -42,6 +47,11 @@ static const struct option longs[] = {
 	{"without", required_argument, NULL, WITHOUT},
 	{"only", required_argument, NULL, ONLY},
 	{"fuse", no_argument, NULL, FUSE},
+	{"uncached", no_argument, NULL, UNCACHED},
+	{"writeback", no_argument, NULL, WRITEBACK},
+	{"privileged", no_argument, NULL, PRIVILEGED},
+	{"mapped", no_argument, NULL, MAPPED},
+	{"kills", no_argument, NULL, KILLS},
 	{"backing", required_argument, NULL, BACKING},
 	{"shrink", required_argument, NULL, SHRINK},
 	{"out", required_argument, NULL, OUT},
@@ -87,6 +97,11 @@ static void take(struct or_options *o, int option, const char *value)
 	case WITHOUT: o->without = value; break;
 	case ONLY: o->only = value; break;
 	case FUSE: o->fuse = true; break;
+	case UNCACHED: o->uncached = true; break;
+	case WRITEBACK: o->writeback = true; break;
+	case PRIVILEGED: o->privileged = true; break;
+	case MAPPED: o->mapped = true; break;
+	case KILLS: o->kills = true; break;
 	case BACKING: o->backing = value; break;
 	case SHRINK: o->shrink_seconds = number(value); break;
 	case OUT: o->out = value; break;

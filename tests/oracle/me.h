@@ -18,7 +18,7 @@ struct or_map {
 struct or_me {
 	int who;
 	enum or_side side;
-	bool fuse;
+	bool fuse, uncached, writeback, privileged, mapped, kills; /* as the options say */
 	int home;       /* the directory in which it starts */
 	int proc;       /* /proc/self/fd, of before chroot */
 	int fds[OR_SLOTS];
@@ -42,13 +42,13 @@ void or_slot_put(struct or_me *me, int slot, int fd);
 /* What operation `seq` writes. */
 void or_fill(struct or_me *me, const struct or_op *op, size_t length);
 /*
- * The mode that an operation gives, `create` for what the umask acts on. With --fuse no setgid
- * without group execution: who writes to such a file keeps the bit if a supplementary group of his
- * is the file's, but FUSE does not tell servers of those.
+ * With --fuse: is this a file whose setgid bit without group execution the caller keeps, since a
+ * supplementary group of his is the file's? FUSE does not tell servers of those. See known.c.
  */
-mode_t or_mode(const struct or_me *me, const struct or_op *op, bool create);
-/* Not a question for a FUSE mount: its server is not told who calls. See known.c. */
 bool or_unclear(const struct or_me *me, int fd);
+bool or_unclear_path(const struct or_me *me, const char *path);
+/* The same of any setgid bit, which tmpfs looks at when an ACL goes (or an empty one comes). */
+bool or_unclear_acl(const struct or_me *me, const char *path);
 const char *or_p(struct or_me *me, const struct or_op *op);
 const char *or_q(struct or_me *me, const struct or_op *op);
 uint64_t or_hash(uint64_t hash, const void *data, size_t length);

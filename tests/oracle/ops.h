@@ -9,6 +9,8 @@ or_run or_open, or_openat2, or_open_unlink, or_close, or_dup, or_dup_from;
 /* ops_io.c */
 or_run or_read, or_pread, or_readv, or_write, or_pwrite, or_writev, or_pwritev2;
 or_run or_lseek, or_ftruncate, or_truncate, or_fallocate, or_copy_range, or_sendfile, or_sync;
+/* ops_direct.c, ops_flags.c */
+or_run or_direct, or_get_flags, or_set_flags;
 /* ops_map.c */
 or_run or_map_load, or_map_store, or_map_keep, or_map_peek, or_map_poke, or_map_drop;
 /* ops_attr.c */

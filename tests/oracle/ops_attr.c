@@ -29,30 +29,36 @@ static const struct timespec *time_of(int64_t number)
 	return &times[(uint64_t)number % (sizeof(times) / sizeof(times[0]))];
 }
 
-static void moved(struct or_result *res, const struct stat *before, const struct stat *after)
+/* A client with a write-back cache has its own clock for it, of a few milliseconds. */
+static void moved(struct or_me *me, struct or_result *res, const struct stat *before,
+	const struct stat *after)
 {
+	if (me->writeback)
+		return;
 	or_say(res, "ctime=%s", memcmp(&before->st_ctim, &after->st_ctim,
 		sizeof(before->st_ctim)) ? "moved" : "stayed");
 }
 
-static void changed(struct or_result *res, const char *path, const struct stat *before)
+static void changed(struct or_me *me, struct or_result *res, const char *path,
+	const struct stat *before)
 {
 	struct stat after;
 
 	if (lstat(path, &after) < 0)
 		return;
 	or_say_stat(res, &after);
-	moved(res, before, &after);
+	moved(me, res, before, &after);
 }
 
-static void fchanged(struct or_result *res, int fd, const struct stat *before)
+static void fchanged(struct or_me *me, struct or_result *res, int fd,
+	const struct stat *before)
 {
 	struct stat after;
 
 	if (fd < 0 || fstat(fd, &after) < 0)
 		return;
 	or_say_stat(res, &after);
-	moved(res, before, &after);
+	moved(me, res, before, &after);
 }
 
 static struct stat before_of(const char *path, int fd)
@@ -112,10 +118,10 @@ void or_chmod(struct or_me *me, const struct or_op *op, const struct or_kind *ki
 
 	if (kind->arg)
 		or_done(res, syscall(SYS_fchmodat2, AT_FDCWD, or_p(me, op),
-				     or_mode(me, op, false), kind->arg));
+				     (mode_t)op->a, kind->arg));
 	else
-		or_done(res, chmod(or_p(me, op), or_mode(me, op, false)));
-	changed(res, or_p(me, op), &before);
+		or_done(res, chmod(or_p(me, op), (mode_t)op->a));
+	changed(me, res, or_p(me, op), &before);
 }
 
 void or_fchmod(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
@@ -123,8 +129,8 @@ void or_fchmod(struct or_me *me, const struct or_op *op, const struct or_kind *k
 {
 	struct stat before = before_of(NULL, me->fds[op->slot]);
 
-	or_done(res, fchmod(me->fds[op->slot], or_mode(me, op, false)));
-	fchanged(res, me->fds[op->slot], &before);
+	or_done(res, fchmod(me->fds[op->slot], (mode_t)op->a));
+	fchanged(me, res, me->fds[op->slot], &before);
 }
 
 void or_chown(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
@@ -132,11 +138,11 @@ void or_chown(struct or_me *me, const struct or_op *op, const struct or_kind *ki
 {
 	struct stat before = before_of(or_p(me, op), -1);
 
-	if (me->fuse && op->a == -1 && op->b == -1)
+	if (or_unclear_path(me, or_p(me, op)) || (me->fuse && op->a == -1 && op->b == -1))
 		return;
 	or_done(res, fchownat(AT_FDCWD, or_p(me, op), (uid_t)op->a, (gid_t)op->b,
 		(int)kind->arg));
-	changed(res, or_p(me, op), &before);
+	changed(me, res, or_p(me, op), &before);
 }
 
 void or_fchown(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
@@ -144,10 +150,10 @@ void or_fchown(struct or_me *me, const struct or_op *op, const struct or_kind *k
 {
 	struct stat before = before_of(NULL, me->fds[op->slot]);
 
-	if (me->fuse && op->a == -1 && op->b == -1)
+	if (or_unclear(me, me->fds[op->slot]) || (me->fuse && op->a == -1 && op->b == -1))
 		return;
 	or_done(res, fchown(me->fds[op->slot], (uid_t)op->a, (gid_t)op->b));
-	fchanged(res, me->fds[op->slot], &before);
+	fchanged(me, res, me->fds[op->slot], &before);
 }
 
 /* arg2: both times are now, by the short form of the call. */
@@ -158,7 +164,7 @@ void or_utimens(struct or_me *me, const struct or_op *op, const struct or_kind *
 	struct stat before = before_of(or_p(me, op), -1);
 
 	or_done(res, utimensat(AT_FDCWD, or_p(me, op), kind->arg2 ? NULL : both, (int)kind->arg));
-	changed(res, or_p(me, op), &before);
+	changed(me, res, or_p(me, op), &before);
 }
 
 void or_futimens(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
@@ -168,7 +174,7 @@ void or_futimens(struct or_me *me, const struct or_op *op, const struct or_kind 
 	struct stat before = before_of(NULL, me->fds[op->slot]);
 
 	or_done(res, futimens(me->fds[op->slot], both));
-	fchanged(res, me->fds[op->slot], &before);
+	fchanged(me, res, me->fds[op->slot], &before);
 }
 
 static void said_statfs(struct or_result *res, const struct statfs *s)

@@ -66,6 +66,8 @@ void or_readv(struct or_me *me, const struct or_op *op, const struct or_kind *ki
 void or_write(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
+	if (or_unclear(me, me->fds[op->slot]))
+		return;
 	or_fill(me, op, (size_t)op->a);
 	gave(me, op, res, write(me->fds[op->slot], me->data, (size_t)op->a));
 }
@@ -73,6 +75,8 @@ void or_write(struct or_me *me, const struct or_op *op, const struct or_kind *ki
 void or_pwrite(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
+	if (or_unclear(me, me->fds[op->slot]))
+		return;
 	or_fill(me, op, (size_t)op->a);
 	gave(me, op, res, pwrite(me->fds[op->slot], me->data, (size_t)op->a, op->b));
 }
@@ -83,6 +87,8 @@ void or_writev(struct or_me *me, const struct or_op *op, const struct or_kind *k
 	struct iovec v[3];
 	int n = pieces(me, (size_t)op->a, v);
 
+	if (or_unclear(me, me->fds[op->slot]))
+		return;
 	or_fill(me, op, (size_t)op->a);
 	gave(me, op, res, writev(me->fds[op->slot], v, n));
 }
@@ -93,6 +99,8 @@ void or_pwritev2(struct or_me *me, const struct or_op *op, const struct or_kind 
 	struct iovec v[3];
 	int n = pieces(me, (size_t)op->a, v);
 
+	if (or_unclear(me, me->fds[op->slot]))
+		return;
 	or_fill(me, op, (size_t)op->a);
 	gave(me, op, res, pwritev2(me->fds[op->slot], v, n, op->b, (int)kind->arg));
 }
@@ -115,24 +123,36 @@ void or_lseek(struct or_me *me, const struct or_op *op, const struct or_kind *ki
 void or_ftruncate(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
+	if (or_unclear(me, me->fds[op->slot]))
+		return;
 	gave(me, op, res, ftruncate(me->fds[op->slot], op->a));
 }
 
 void or_truncate(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
-	struct stat st;
-
-	if (me->fuse && stat(or_p(me, op), &st) == 0 && st.st_size == op->a)
+	if (or_unclear_path(me, or_p(me, op)))
 		return;
 	or_done(res, truncate(or_p(me, op), op->a));
 	or_say_path(me, res, or_p(me, op));
 }
 
+/*
+ * With --fuse: does it begin where the file has ended? A FUSE client takes setuid bits off before
+ * it asks, but the host's file system may find that there is nothing to do.
+ */
+static bool for_nothing(struct or_me *me, const struct or_op *op, int fd)
+{
+	struct stat to, from;
+
+	return me->fuse && fstat(me->fds[op->slot], &to) == 0 && fstat(fd, &from) == 0 &&
+		to.st_mode & (S_ISUID | S_ISGID) && (op->a == 0 || op->b >= from.st_size);
+}
+
 void or_fallocate(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
-	if (or_unclear(me, me->fds[op->slot]))
+	if (or_unclear(me, me->fds[op->slot]) || for_nothing(me, op, me->fds[op->slot]))
 		return;
 	gave(me, op, res, fallocate(me->fds[op->slot], (int)kind->arg, op->b, op->a));
 }
@@ -144,7 +164,7 @@ void or_copy_range(struct or_me *me, const struct or_op *op, const struct or_kin
 	off64_t from = op->b, to = op->c;
 	bool given = kind->arg;
 
-	if (or_unclear(me, me->fds[op->slot]))
+	if (or_unclear(me, me->fds[op->slot]) || for_nothing(me, op, me->fds[op->slot2]))
 		return;
 	or_done(res, copy_file_range(me->fds[op->slot2], given ? &from : NULL, me->fds[op->slot],
 		given ? &to : NULL, (size_t)op->a, 0));
@@ -152,11 +172,31 @@ void or_copy_range(struct or_me *me, const struct or_op *op, const struct or_kin
 	gave(me, op, res, res->err ? (errno = res->err, -1) : res->ret);
 }
 
+/*
+ * Does it write what it is still to read? Pages of a cache are passed on as they are, so the one
+ * changes the other; what is read directly is a copy.
+ */
+static bool eats_itself(struct or_me *me, const struct or_op *op)
+{
+	int fd = me->fds[op->slot];
+	struct stat from, to;
+	off_t at = lseek(fd, 0, SEEK_CUR);
+
+	if (fstat(me->fds[op->slot2], &from) < 0 || fstat(fd, &to) < 0 ||
+		from.st_ino != to.st_ino)
+		return false;
+	if (fcntl(fd, F_GETFL) & O_APPEND)
+		at = to.st_size;
+	return op->b - at < op->a && at - op->b < op->a;
+}
+
 void or_sendfile(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
 	off_t from = op->b;
 
+	if (or_unclear(me, me->fds[op->slot]) || (me->uncached && eats_itself(me, op)))
+		return;
 	gave(me, op, res, sendfile(me->fds[op->slot], me->fds[op->slot2], &from, (size_t)op->a));
 	or_say(res, "from=%lld", (long long)from);
 }

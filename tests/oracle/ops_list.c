@@ -23,7 +23,8 @@ static int by_text(const void *a, const void *b)
 }
 
 /* One entry: its name, its type, and whether its inode number is that of lstat. */
-static void add(struct listing *all, int fd, const char *name, unsigned int type, uint64_t ino)
+static void add(struct or_me *me, struct listing *all, int fd, const char *name,
+	unsigned int type, uint64_t ino)
 {
 	bool dots = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 	const char *inode = "";
@@ -34,6 +35,9 @@ static void add(struct listing *all, int fd, const char *name, unsigned int type
 		return;
 	if (!dots && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		inode = st.st_ino == ino ? "=" : "!";
+	/* "Unknown" is no wrong answer. */
+	if (me->fuse && *inode && type == DT_UNKNOWN)
+		type = IFTODT(st.st_mode);
 	snprintf(line, sizeof(line), "%.12s%s/%zu/%u", name, inode, strlen(name), type);
 	all->lines[all->n++] = strdup(line);
 }
@@ -57,7 +61,7 @@ static int list(struct or_me *me, int fd, struct or_result *res)
 		for (long at = 0; at < n;) {
 			struct dirent64 *d = (struct dirent64 *)(void *)(me->data + at);
 
-			add(&all, fd, d->d_name, d->d_type, d->d_ino);
+			add(me, &all, fd, d->d_name, d->d_type, d->d_ino);
 			at += d->d_reclen;
 		}
 	}

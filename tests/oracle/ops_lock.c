@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Operations on locks; never one that waits. */
+/* Operations on locks. Those that wait are interrupted after a while: nobody can come to unlock. */
 #include "tests/oracle/ops.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
+#include <sys/time.h>
+
+/* How long to wait; again and again, as it may end before the waiting begins. */
+#define WAIT_US 50000
 
 static struct flock asked(const struct or_op *op, const struct or_kind *kind)
 {
@@ -21,12 +26,27 @@ static int owner(const struct or_me *me, pid_t pid)
 	return pid == -1 ? -1 : 99;
 }
 
+static void on_alarm(int signal)
+{
+}
+
+static void limit(bool on)
+{
+	struct itimerval timer = {{0, on ? WAIT_US : 0}, {0, on ? WAIT_US : 0}};
+	struct sigaction action = {.sa_handler = on ? on_alarm : SIG_IGN}; /* no SA_RESTART */
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 static void lock(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res, int command)
 {
 	struct flock l = asked(op, kind);
 
+	limit(kind->arg2);
 	or_done(res, fcntl(me->fds[op->slot], command, &l));
+	limit(false);
 }
 
 static void ask(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
@@ -45,7 +65,7 @@ static void ask(struct or_me *me, const struct or_op *op, const struct or_kind *
 void or_posix_lock(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
-	lock(me, op, kind, res, F_SETLK);
+	lock(me, op, kind, res, kind->arg2 ? F_SETLKW : F_SETLK);
 }
 
 void or_posix_getlk(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
@@ -57,7 +77,7 @@ void or_posix_getlk(struct or_me *me, const struct or_op *op, const struct or_ki
 void or_ofd_lock(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
-	lock(me, op, kind, res, F_OFD_SETLK);
+	lock(me, op, kind, res, kind->arg2 ? F_OFD_SETLKW : F_OFD_SETLK);
 }
 
 void or_ofd_getlk(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
@@ -69,5 +89,7 @@ void or_ofd_getlk(struct or_me *me, const struct or_op *op, const struct or_kind
 void or_flock(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
-	or_done(res, flock(me->fds[op->slot], (int)kind->arg | LOCK_NB));
+	limit(kind->arg2);
+	or_done(res, flock(me->fds[op->slot], (int)kind->arg | (kind->arg2 ? 0 : LOCK_NB)));
+	limit(false);
 }

@@ -29,7 +29,7 @@ void or_mknod(struct or_me *me, const struct or_op *op, const struct or_kind *ki
 {
 	mode_t type = (mode_t)kind->arg;
 
-	or_done(res, mknod(or_p(me, op), type | or_mode(me, op, true),
+	or_done(res, mknod(or_p(me, op), type | (mode_t)op->a,
 		type == S_IFCHR ? makedev(1, 3) : 0));
 	or_say_path(me, res, or_p(me, op));
 }

@@ -20,8 +20,10 @@ static void opened(struct or_me *me, const struct or_op *op, struct or_result *r
 void or_open(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
+	if (kind->arg & O_TRUNC && or_unclear_path(me, or_p(me, op)))
+		return;
 	opened(me, op, res, open(or_p(me, op), (int)kind->arg | O_NONBLOCK | O_CLOEXEC,
-		or_mode(me, op, true)));
+		(mode_t)op->a));
 }
 
 void or_openat2(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
@@ -29,9 +31,13 @@ void or_openat2(struct or_me *me, const struct or_op *op, const struct or_kind *
 {
 	struct open_how how = {.flags = (uint64_t)kind->arg | O_NONBLOCK | O_CLOEXEC,
 		.resolve = (uint64_t)kind->arg2};
+	int fd;
 
-	opened(me, op, res,
-		(int)syscall(SYS_openat2, AT_FDCWD, or_p(me, op), &how, sizeof(how)));
+	/* Somebody has renamed something, somewhere. */
+	do
+		fd = (int)syscall(SYS_openat2, AT_FDCWD, or_p(me, op), &how, sizeof(how));
+	while (fd < 0 && errno == EAGAIN);
+	opened(me, op, res, fd);
 }
 
 /* A file that is open and has no name any more. */
@@ -39,7 +45,7 @@ void or_open_unlink(struct or_me *me, const struct or_op *op, const struct or_ki
 	struct or_result *res)
 {
 	int fd = open(or_p(me, op), O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC,
-		or_mode(me, op, true));
+		(mode_t)op->a);
 
 	if (fd >= 0)
 		or_say(res, "unlink=%d", unlink(or_p(me, op)) ? errno : 0);
@@ -68,6 +74,8 @@ void or_dup_from(struct or_me *me, const struct or_op *op, const struct or_kind 
 {
 	char name[16];
 
+	if (kind->arg & O_TRUNC && or_unclear(me, me->fds[op->slot]))
+		return;
 	snprintf(name, sizeof(name), "%d", me->fds[op->slot]);
 	opened(me, op, res, openat(me->proc, name, (int)kind->arg | O_NONBLOCK | O_CLOEXEC));
 }

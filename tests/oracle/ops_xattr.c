@@ -11,10 +11,16 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* The server's privilege, not the caller's: a gateway without CAP_SYS_ADMIN may not set these. */
+/*
+ * The server's privilege, not the caller's: a gateway without CAP_SYS_ADMIN may not set these. And
+ * what names can be is another question where they are mapped.
+ */
 static bool servers_own(const struct or_me *me, const struct or_op *op)
 {
-	return me->fuse && (strncmp(op->path2, "trusted.", 8) == 0 ||
+	if (me->mapped && strcmp(op->path2, "user.one") && strcmp(op->path2, "user.two") &&
+		strcmp(op->path2, "user.three"))
+		return true;
+	return me->fuse && !me->privileged && (strncmp(op->path2, "trusted.", 8) == 0 ||
 				   strncmp(op->path2, "security.", 9) == 0);
 }
 
@@ -52,6 +58,8 @@ void or_getxattr(struct or_me *me, const struct or_op *op, const struct or_kind 
 {
 	const char *path = or_p(me, op), *name = or_q(me, op);
 
+	if (me->mapped && servers_own(me, op))
+		return;
 	got(me, op, res, (kind->arg2 ? lgetxattr : getxattr)(path, name, me->data,
 		(size_t)op->c));
 }
@@ -59,6 +67,8 @@ void or_getxattr(struct or_me *me, const struct or_op *op, const struct or_kind 
 void or_fgetxattr(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
+	if (me->mapped && servers_own(me, op))
+		return;
 	got(me, op, res, fgetxattr(me->fds[op->slot], or_q(me, op), me->data, (size_t)op->c));
 }
 
@@ -72,7 +82,7 @@ void or_listxattr(struct or_me *me, const struct or_op *op, const struct or_kind
 	struct or_result *res)
 {
 	/* Seeing trusted.* takes the server's privilege: no names of it, and so no sizes. */
-	bool hidden = me->fuse && geteuid() == 0;
+	bool hidden = me->fuse && !me->privileged && geteuid() == 0;
 	size_t room = hidden ? sizeof(me->data) : (size_t)op->c;
 	ssize_t n = kind->arg ? flistxattr(me->fds[op->slot], me->data, room)
 			      : llistxattr(or_p(me, op), me->data, room);
@@ -133,11 +143,9 @@ void or_set_acl(struct or_me *me, const struct or_op *op, const struct or_kind *
 		struct posix_acl_xattr_header head;
 		struct posix_acl_xattr_entry entries[7];
 	} acl = {.head.a_version = POSIX_ACL_XATTR_VERSION};
-	struct stat st;
 	size_t n = 0;
 
-	/* An ACL's mask takes group execution away, and then it is what or_mode avoids. */
-	if (me->fuse && stat(or_p(me, op), &st) == 0 && st.st_mode & S_ISGID)
+	if (!from->tag && or_unclear_acl(me, or_p(me, op)))
 		return;
 	for (; n < 7 && from[n].tag; n++)
 		acl.entries[n] = (struct posix_acl_xattr_entry){from[n].tag, from[n].perm,
@@ -154,6 +162,8 @@ void or_get_acl(struct or_me *me, const struct or_op *op, const struct or_kind *
 	const char *name = kind->arg ? XATTR_NAME_POSIX_ACL_DEFAULT : XATTR_NAME_POSIX_ACL_ACCESS;
 	ssize_t n;
 
+	if (kind->arg2 && !kind->arg && or_unclear_acl(me, or_p(me, op)))
+		return;
 	if (kind->arg2) {
 		or_done(res, removexattr(or_p(me, op), name));
 		or_say_path(me, res, or_p(me, op));

@@ -118,21 +118,44 @@ void or_fill(struct or_me *me, const struct or_op *op, size_t length)
 	}
 }
 
-mode_t or_mode(const struct or_me *me, const struct or_op *op, bool create)
+/* By another group than the one that requests tell. */
+static bool is_extra(gid_t group)
 {
-	mode_t mode = (mode_t)op->a, mask = umask(0);
+	gid_t groups[8];
+	int n = getgroups(8, groups);
 
-	umask(mask);
-	if (me->fuse && !((create ? mode & ~mask : mode) & S_IXGRP))
-		mode &= ~(mode_t)S_ISGID;
-	return mode;
+	for (int i = 0; i < n; i++)
+		if (groups[i] == group && group != getegid())
+			return geteuid() != 0;
+	return false;
+}
+
+/* A client that takes bits off by itself leaves such a bit to everybody. */
+static bool unclear(const struct or_me *me, const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && (st->st_mode & (S_ISGID | S_IXGRP)) == S_ISGID &&
+		(is_extra(st->st_gid) || (me->kills && geteuid() != 0));
 }
 
 bool or_unclear(const struct or_me *me, int fd)
 {
 	struct stat st;
 
-	return me->fuse && fstat(fd, &st) == 0 && st.st_mode & (S_ISUID | S_ISGID);
+	return me->fuse && fstat(fd, &st) == 0 && unclear(me, &st);
+}
+
+bool or_unclear_path(const struct or_me *me, const char *path)
+{
+	struct stat st;
+
+	return me->fuse && stat(path, &st) == 0 && unclear(me, &st);
+}
+
+bool or_unclear_acl(const struct or_me *me, const char *path)
+{
+	struct stat st;
+
+	return me->fuse && stat(path, &st) == 0 && st.st_mode & S_ISGID && is_extra(st.st_gid);
 }
 
 const char *or_p(struct or_me *me, const struct or_op *op)

@@ -76,6 +76,11 @@ static void child(struct or_team *team, enum or_side side, int who, int channel)
 	me->who = who;
 	me->side = side;
 	me->fuse = team->options->fuse;
+	me->uncached = team->options->uncached;
+	me->writeback = team->options->writeback;
+	me->privileged = team->options->privileged;
+	me->mapped = team->options->mapped;
+	me->kills = team->options->kills;
 	me->pids = team->shared->pids[side];
 	me->proc = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fchdir(team->root[side]) < 0 || chroot(".") < 0 || chdir("/r") < 0) {
