@@ -31,7 +31,7 @@ enum gw_seccomp { GW_SECCOMP_NONE, GW_SECCOMP_KILL, GW_SECCOMP_LOG, GW_SECCOMP_T
 
 /* What may be its size, for whoever gave another. */
 #define GW_WINDOW_RULE                                                                             \
-	"a power of two from 2M to 512M (in another dialect than shmem any multiple of 2M)"
+	"SIZE, a power of two from 2M to 512M (in another dialect than shmem any multiple of 2M)"
 
 enum gw_dax_view { GW_VIEW_AUTO, GW_VIEW_DIRECT, GW_VIEW_PASSTHROUGH, GW_VIEW_CACHED };
 
