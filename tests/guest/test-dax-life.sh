@@ -236,6 +236,10 @@ test_unprivileged()
 	grep '^file ' "$RUN/plain/ops" >"$RUN/model"
 	"$TOOL" daxsum "$SHARE_DIR/work" >"$RUN/sums"
 	check_same "dax-life: and the host has it" "$RUN/model" "$RUN/sums"
+	check "dax-life: a mount that insists on DAX is refused" guest plain '
+		cd /; umount /mnt; mount -t virtiofs -o dax=always share /mnt
+		! ls /mnt 2>/tmp/said; grep "Connection refused" /tmp/said
+		umount /mnt; mount -t virtiofs share /mnt'
 	SHARE_DIR=
 	guest_stop plain
 	check "dax-life: nothing was mapped" test "$(dax_counter plain maps)" = 0
