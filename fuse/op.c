@@ -70,6 +70,15 @@ int fs_file_get(const struct fs_slot *slot, uint64_t nodeid, uint64_t fh, struct
 	return 0;
 }
 
+/* The host's kernel would say the same, but not where a file is opened again to write to it. */
+int fs_file_get_writable(
+	const struct fs_slot *slot, uint64_t nodeid, uint64_t fh, struct fs_file *file)
+{
+	int r = fs_file_get(slot, nodeid, fh, file);
+
+	return r == 0 && (file->handle->flags & O_ACCMODE) == O_RDONLY ? -EBADF : r;
+}
+
 void fs_file_put(struct fs_file *file)
 {
 	if (file->handle)

@@ -69,6 +69,9 @@ struct fs_file {
 
 /* -EBADF for an fh that is none (any more), or not one of `nodeid`. */
 int fs_file_get(const struct fs_slot *slot, uint64_t nodeid, uint64_t fh, struct fs_file *file);
+/* The same of one that is open for writing: all others are -EBADF. */
+int fs_file_get_writable(
+	const struct fs_slot *slot, uint64_t nodeid, uint64_t fh, struct fs_file *file);
 void fs_file_put(struct fs_file *file);
 #define CLEANUP_FILE __attribute__((cleanup(fs_file_put)))
 

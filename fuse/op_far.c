@@ -265,7 +265,9 @@ static int carry_on(struct fs_slot *slot, struct far *far)
 {
 	CLEANUP_FILE struct fs_file file = {0};
 	struct span span = span_of(slot);
-	int r = fs_file_get(slot, slot->header.nodeid, span.fh, &file);
+	int r = is_write(slot)
+			? fs_file_get_writable(slot, slot->header.nodeid, span.fh, &file)
+			: fs_file_get(slot, slot->header.nodeid, span.fh, &file);
 
 	if (r < 0)
 		return r;

@@ -239,7 +239,7 @@ static int write_file(struct fs_slot *slot, bool may_block)
 	const struct fuse_write_in *in = fs_slot_args(slot);
 	struct fs_cred cred;
 	_Atomic bool *refused;
-	int rwf = 0, r = fs_file_get(slot, slot->header.nodeid, in->fh, &file);
+	int rwf = 0, r = fs_file_get_writable(slot, slot->header.nodeid, in->fh, &file);
 
 	if (r < 0)
 		return r;

@@ -117,6 +117,21 @@ static int make_tmpfile(struct it *it, uint64_t dir)
 					      sizeof(struct fuse_open_out) }, NULL);
 }
 
+/* As the guest's kernel writes back what it has cached. */
+static int write_back(struct it *it, uint64_t nodeid, uint64_t fh)
+{
+	struct fuse_write_in in = { .fh = fh, .size = 4,
+		.write_flags = FUSE_WRITE_CACHE | FUSE_WRITE_KILL_SUIDGID };
+
+	return fc_call(it->q, &(struct fc_call){ .opcode = FUSE_WRITE,
+				      .nodeid = nodeid,
+				      .args = &in,
+				      .args_len = sizeof(in),
+				      .data = "evil",
+				      .data_len = 4,
+				      .room = sizeof(struct fuse_write_out) }, NULL);
+}
+
 /* MKDIR with one supplementary group of the caller's. */
 static int mkdir_in_group(struct it *it, const char *name, uint32_t gid)
 {
@@ -388,8 +403,10 @@ static void attack_readonly(struct it *it, const struct fuse_entry_out *file, ui
 		int r = fc_open(it->q, file->nodeid, 1u << bit, &open);
 
 		assert_true(r == -EROFS || r == 0);
-		if (r == 0)
+		if (r == 0) {
 			assert_refused(fc_write(it->q, file->nodeid, open.fh, 0, "y", 1));
+			assert_refused(write_back(it, file->nodeid, open.fh));
+		}
 		r = fc_create(it->q, ROOT, "file", 1u << bit, 0644, &entry, &open);
 		assert_int_equal(r, -EROFS);
 	}

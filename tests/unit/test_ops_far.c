@@ -240,6 +240,27 @@ static void test_append(void **state)
 	client_free(c);
 }
 
+/* By a file that is open for reading nothing is written, and the front-end gets no fd to do it. */
+static void test_not_for_writing(void **state)
+{
+	static struct buffer b;
+	uint64_t node, fh;
+	struct client *c = far_client(&node, &fh, O_RDWR);
+	struct fuse_open_out open;
+	size_t bytes = 0;
+
+	(void)state;
+	assert_int_equal(do_open(c, FUSE_OPEN, node, O_RDONLY, &open), 0);
+	for (int i = 0; i < 2; i++) {
+		two_segments(&b, 0, true);
+		b.flags = i ? O_APPEND : 0;
+		assert_int_equal(transfer(c, FUSE_WRITE, node, open.fh, 0, &b, &bytes), -EBADF);
+	}
+	assert_int_equal(window.ios, 0);
+	assert_int_equal(host_stat(c, "file").st_size, 0);
+	client_free(c);
+}
+
 /* What comes short ends the transfer; an error after some bytes is a short write. */
 static void test_short_and_failed(void **state)
 {
@@ -412,6 +433,7 @@ int main(void)
 		cmocka_unit_test(test_random_transfers),
 		cmocka_unit_test(test_reach),
 		cmocka_unit_test(test_append),
+		cmocka_unit_test(test_not_for_writing),
 		cmocka_unit_test(test_short_and_failed),
 		cmocka_unit_test(test_files_are_counted),
 		cmocka_unit_test(test_dialects_without_io),
