@@ -17,6 +17,7 @@
 
 #include "fuse/fs.h"
 #include "fuse/xattrmap.h"
+#include "gateway/daemon.h"
 #include "gateway/endpoint.h"
 #include "gateway/exitcode.h"
 #include "gateway/inforce.h"
@@ -148,6 +149,7 @@ static enum gw_exit serve(const struct gw_options *options, struct gw_endpoint *
 	gw_in_force_log(options, share, service.fs);
 	log_info("service", "ready: shares %s on %s", options->shared_dir,
 		endpoint->path ? endpoint->path : "an inherited socket");
+	gw_daemon_ready();
 	status = gw_server_run(&server);
 	/* Requests stuck in the host's file system keep theirs; the process ends without them. */
 	if (comes_to_rest(server.fs))
@@ -213,6 +215,11 @@ static enum gw_exit run(const struct gw_options *options)
 	}
 	umask(0);
 	signal(SIGPIPE, SIG_IGN);
+	if (options->daemonize) {
+		r = gw_daemon_start(&status);
+		if (r != 0)
+			return status;
+	}
 	/* Arenas of their own would cost each thread more than they could win it. */
 	mallopt(M_ARENA_MAX, 2);
 

@@ -224,6 +224,7 @@ const struct gw_option gw_option_table[] = {
 	{"thread-pool-size", "N", NULL, "accepted; threads come and go as they are needed",
 		NUMBER(thread_pool_size, 0, INT_MAX)},
 	{"syslog", NULL, NULL, "log to the system's log", FLAG(syslog)},
+	{"daemonize", NULL, NULL, "go to the background when ready", FLAG(daemonize)},
 	{"translate-uid", "KIND:FROM:TO:COUNT", NULL,
 		"guest, host, squash-guest, squash-host, forbid-guest (no TO), map",
 		gw_set_translation, offsetof(struct gw_options, ids.uid)},

@@ -68,6 +68,7 @@ struct gw_options {
 
 	/* virtiofsd's. */
 	bool syslog;
+	bool daemonize;
 	const char *socket_group; /* NULL: the socket is its user's alone */
 	int thread_pool_size;     /* -1: not given */
 	enum gw_seccomp seccomp;

@@ -16,6 +16,7 @@
 
 #include "gateway/exitcode.h"
 #include "tests/integration/harness.h"
+#include "vhostuser/frontend.h"
 
 #define ARGS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
@@ -337,6 +338,36 @@ static void system_log(void **state)
 	close(logger);
 }
 
+/* What was started ends when the rest is ready, and tells whether it is. */
+static void in_the_background(void **state)
+{
+	struct it *it = *state;
+	struct vu_frontend *fe = NULL;
+	char path[160], dir[160], sock[160], text[32] = "";
+	int fd, pid;
+
+	snprintf(dir, sizeof(dir), "--shared-dir=%s", it->be.share);
+	snprintf(sock, sizeof(sock), "--socket-path=%s", it->be.sock);
+	assert_fails(it, ARGS(dir, "--socket-path=/nonexistent/dir/sock", "--daemonize"),
+		GW_EXIT_SOCKET, "--socket-path: ");
+	assert_fails(it, ARGS("--shared-dir=/no/such", sock, "--daemonize"), GW_EXIT_CONFIG,
+		"--shared-dir: ");
+
+	assert_int_equal(be_spawn(&it->be, ARGS(dir, sock, "--daemonize")), 0);
+	assert_int_equal(be_wait(&it->be, 10000), 0);
+	assert_int_equal(be_log_lines(&it->be, "ready"), 1);
+	snprintf(path, sizeof(path), "%s.pid", it->be.sock);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	pid = atoi(text);
+	assert_int_equal(getsid(pid), pid);
+	assert_int_equal(vu_frontend_connect(it->be.sock, 5000, &fe), 0);
+	vu_frontend_free(fe);
+	/* The front-end left. */
+	it_until(access(path, F_OK) != 0 && access(it->be.sock, F_OK) != 0, 5000);
+}
+
 /* As a user that may not open file handles. */
 static void mandatory_handles_that_are_not_there(void **state)
 {
@@ -372,6 +403,7 @@ static const struct CMUnitTest tests[] = {
 	IT_BARE_TEST(socket_group),
 	IT_BARE_TEST(pid_file),
 	IT_BARE_TEST(system_log),
+	IT_BARE_TEST(in_the_background),
 	IT_BARE_TEST(mandatory_handles_that_are_not_there),
 };
 
@@ -388,6 +420,7 @@ static const struct it_difference differences[] = {
 	{ "socket_group", OWN },
 	{ "pid_file", OWN },
 	{ "system_log", OWN },
+	{ "in_the_background", OWN },
 	{ "mandatory_handles_that_are_not_there", OWN },
 };
 

@@ -130,7 +130,12 @@ part_peer()
 		echo "skip peer: the C virtiofsd left QEMU with 8.0; Debian 12 has the last one"
 		return
 	fi
-	asan && BACKEND=peer cases build-asan peer --suite integration
+	local status=0
+	asan || return
+	BACKEND=peer cases build-asan peer --suite integration || status=1
+	tests/peer/options build-asan/gateway/virtiofs-gateway /usr/lib/qemu/virtiofsd \
+		"$(tests/guest/rustpeer)" || status=1
+	return $status
 }
 
 part_guest()
