@@ -52,7 +52,7 @@ struct fs_lock_wait {
 };
 
 struct fs_locks {
-	/* Guards all that follows; taken after an owner's `set`, nothing that may block under it. */
+	/* Guards all that follows; taken after an owner's `set`; nothing under it may block. */
 	pthread_mutex_t lock;
 	bool closed; /* the session is over */
 	struct fs_lock_owner *buckets[FS_LOCK_BUCKETS];
