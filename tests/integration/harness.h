@@ -80,6 +80,19 @@ struct vu_frontend *it_frontend(struct it *it);
 /* Drops the client, as a front-end that goes away. */
 void it_disconnect(struct it *it);
 
+/*
+ * A back-end of nobody's, for be_options.prefix: `sh -c IT_AS_NOBODY sh` gives nobody the share and
+ * runs the gateway as nobody (setpriv). With IT_WITH_SUBIDS nobody has also been given the users
+ * and groups from 200000 on, in a mount namespace that it needs (unshare -m).
+ */
+#define IT_AS_NOBODY                                                                               \
+	"for a; do case $a in --shared-dir=*) chown 65534:65534 \"${a#*=}\";; esac; done; "        \
+	"exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\""
+#define IT_WITH_SUBIDS                                                                             \
+	"for a; do case $a in --shared-dir=*) d=${a#*=}/..;; esac; done; "                         \
+	"echo 65534:200000:65536 >$d/sub && "                                                      \
+	"mount --bind $d/sub /etc/subuid && mount --bind $d/sub /etc/subgid; " IT_AS_NOBODY
+
 /* Path of a name in the share, in a ring of static buffers. */
 const char *it_path(const struct it *it, const char *name);
 /* Makes a file in the share with this content. */

@@ -17,19 +17,15 @@
 #define ARGS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 #define NOBODY 65534
-#define AS_NOBODY                                                                                  \
-	"for a; do case $a in --shared-dir=*) chown 65534:65534 \"${a#*=}\";; esac; done; "        \
-	"exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\""
-
 static struct it_options kept = {
 	.be = { .socket = BE_FD_LISTENING,
-		.prefix = ARGS("sh", "-c", AS_NOBODY, "sh"),
+		.prefix = ARGS("sh", "-c", IT_AS_NOBODY, "sh"),
 		.extra = ARGS("--owner-xattr", "--translate-uid=forbid-guest:500:1") },
 };
 static struct it_options never = {
 	.be = { .socket = BE_FD_LISTENING,
 		.cache = "never",
-		.prefix = ARGS("sh", "-c", AS_NOBODY, "sh"),
+		.prefix = ARGS("sh", "-c", IT_AS_NOBODY, "sh"),
 		.extra = ARGS("--owner-xattr", "--translate-uid=host:65534:1000:1") },
 };
 
