@@ -50,16 +50,17 @@ int it_setup_bare(void **state);
 int it_teardown_bare(void **state);
 #define IT_BARE_TEST(fn) { #fn, fn, it_setup_bare, it_teardown_bare, NULL }
 
-/* A test that the peer does not pass, and why. Counted as skipped there. */
+/* A test that a peer does not pass, and why. Counted as skipped there. */
 struct it_difference {
 	const char *test;
-	const char *reason;
+	const char *reason; /* the C virtiofsd; NULL: it passes */
+	const char *rust;   /* the Rust one, in the same way */
 };
 
 /*
- * Reads the command line ([GATEWAY]) and the environment (BACKEND=peer, GATEWAY=path), runs the
- * suite. TEST_FILTER=pattern picks tests; PEER_ALL=1 runs those that the peer is known to fail, to
- * see whether the list is still true.
+ * Reads the command line ([GATEWAY]) and the environment (GATEWAY=path; BACKEND=peer, or rust with
+ * PEER=path), runs the suite. TEST_FILTER=pattern picks tests; PEER_ALL=1 runs those that the peer
+ * is known to fail, to see whether the list is still true.
  */
 int it_main(int argc, char **argv, const char *suite, const struct CMUnitTest *tests, size_t n,
 	const struct it_difference *differences, size_t n_differences);
