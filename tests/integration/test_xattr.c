@@ -30,7 +30,6 @@ static struct it_options with_rules = EXTRA("--xattrmap", RULES);
 	":prefix:client:user.:user.p.: :prefix:server::user.s.: :ok:server::user.p.: "             \
 	":ok:all:security.capability:security.capability: :bad:all:::"
 static struct it_options with_sides = EXTRA("--xattrmap", SIDES);
-static struct it_options with_admin = EXTRA("--xattr", "--modcaps=+sys_admin");
 static struct it_options with_acl = EXTRA("--posix-acl");
 static struct it_options with_label =
 	EXTRA("--security-label", "--xattrmap=:map:security.selinux:user.v.:");
@@ -54,7 +53,6 @@ static void spell_for_peer(void)
 	static const char *const map[] = { "-o", "xattrmap=:map:trusted.:user.v.:", NULL };
 	static const char *const rules[] = { "-o", "xattrmap=" RULES, NULL };
 	static const char *const sides[] = { "-o", "xattrmap=" SIDES, NULL };
-	static const char *const admin[] = { "-o", "xattr,modcaps=+sys_admin", NULL };
 	static const char *const acl[] = { "-o", "xattr,posix_acl", NULL };
 	static const char *const label[] = { "-o",
 		"xattr,security_label,xattrmap=:map:security.selinux:user.v.:", NULL };
@@ -73,7 +71,6 @@ static void spell_for_peer(void)
 	with_map.be.extra = map;
 	with_rules.be.extra = rules;
 	with_sides.be.extra = sides;
-	with_admin.be.extra = admin;
 	with_acl.be.extra = acl;
 	with_label.be.extra = label;
 	with_admin.be.extra = admin;
@@ -290,29 +287,6 @@ static void rules_for_one_side(void **state)
 	assert_true(is_listed(it->q, ROOT, "user.p.user.c"));
 	assert_int_equal(get(it->q, ROOT, "user.c", value, sizeof(value)), 1);
 	assert_int_equal(set(it, it->q, ROOT, "trusted.x", "1", 1), -EPERM);
-}
-
-/* What takes CAP_SYS_ADMIN is there with it, and a refusal without. */
-static void trusted(struct it *it, bool able)
-{
-	char value[8];
-
-	if (setxattr(it->be.share, "trusted.h", "1", 1, 0))
-		skip();
-	assert_int_equal(set(it, it->q, ROOT, "trusted.x", "1", 1), able ? 0 : -EPERM);
-	assert_int_equal(
-		getxattr(it->be.share, "trusted.x", value, sizeof(value)), able ? 1 : -1);
-	assert_int_equal(is_listed(it->q, ROOT, "trusted.h"), able);
-}
-
-static void trusted_attributes_with_sys_admin(void **state)
-{
-	trusted(*state, true);
-}
-
-static void no_trusted_attributes(void **state)
-{
-	trusted(*state, false);
 }
 
 struct acl {
@@ -583,8 +557,6 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(names_are_mapped, with_map),
 	IT_TEST_WITH(rules_deny_and_hide, with_rules),
 	IT_TEST_WITH(rules_for_one_side, with_sides),
-	IT_TEST_WITH(trusted_attributes_with_sys_admin, with_admin),
-	IT_TEST_WITH(no_trusted_attributes, with_xattr),
 	IT_TEST_WITH(acls_are_inherited, with_acl),
 	IT_TEST_WITH(labels_come_with_new_files, with_label),
 	IT_TEST_WITH(bad_labels_make_nothing, with_label),
