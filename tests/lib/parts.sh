@@ -135,7 +135,7 @@ part_peer()
 	BACKEND=peer cases build-asan peer --suite integration || status=1
 	rust=$(tests/guest/rustpeer)
 	BACKEND=rust PEER=$rust cases build-asan rust-peer \
-		cache_modes features io mount ops xattr || status=1
+		cache_modes features io ops xattr || status=1
 	tests/peer/options build-asan/gateway/virtiofs-gateway /usr/lib/qemu/virtiofsd "$rust" ||
 		status=1
 	return $status
