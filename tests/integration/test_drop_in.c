@@ -143,6 +143,36 @@ static void below_610_open_files(void **state)
 	it_assert_alive(it->q);
 }
 
+/* Too few to serve anybody: said at once, and by whose word. */
+static void too_few_open_files(void **state)
+{
+	struct it *it = *state;
+
+	assert_int_equal(be_spawn(&it->be, ARGS("--shared-dir=/", "--connect=/nonexistent",
+				       "--rlimit-nofile=99")), 0);
+	assert_int_equal(be_wait(&it->be, 5000), GW_EXIT_USAGE);
+	assert_int_equal(be_log_lines(&it->be, ""), 1);
+	assert_int_equal(be_log_lines(&it->be, "the limit is 99 (--rlimit-nofile)"), 1);
+}
+
+/* The least that is taken serves a guest that opens what it may, with a word of warning. */
+static struct it_options least_fds = { .be = { .extra = ARGS("--rlimit-nofile=100") } };
+
+static void the_least_open_files(void **state)
+{
+	struct it *it = *state;
+	struct fuse_open_out open[10], dir;
+	struct fuse_entry_out entry;
+
+	assert_serves(it);
+	assert_logged(it, "WARN open files: few: the limit is 100");
+	assert_int_equal(fc_lookup(it->q, FUSE_ROOT_ID, "file", &entry), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(open); i++)
+		assert_int_equal(fc_open(it->q, entry.nodeid, O_RDONLY, &open[i]), 0);
+	assert_int_equal(fc_opendir(it->q, FUSE_ROOT_ID, &dir), 0);
+	it_assert_alive(it->q);
+}
+
 static struct it_options limit = { .be = { .extra = ARGS("--rlimit-nofile=777") } };
 
 static void limit_of_open_files(void **state)
@@ -400,6 +430,8 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(limit_of_open_files_is_kept, limit_kept),
 	IT_TEST_WITH(handles_never, never),
 	IT_TEST_WITH(handles_mandatory, mandatory),
+	IT_TEST_WITH(the_least_open_files, least_fds),
+	IT_BARE_TEST(too_few_open_files),
 	IT_BARE_TEST(socket_group),
 	IT_BARE_TEST(pid_file),
 	IT_BARE_TEST(system_log),
@@ -413,6 +445,8 @@ static const struct it_difference differences[] = {
 	{ "taken_but_not_in_force", OWN },
 	{ "modcaps_are_applied", OWN },
 	{ "below_610_open_files", OWN },
+	{ "the_least_open_files", OWN },
+	{ "too_few_open_files", OWN },
 	{ "limit_of_open_files", OWN },
 	{ "limit_of_open_files_is_kept", OWN },
 	{ "handles_never", OWN },
