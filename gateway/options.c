@@ -283,7 +283,7 @@ void gw_options_help(FILE *out)
 	for (const struct gw_option *option = gw_option_table; option->name; option++)
 		help_option(out, option);
 	fprintf(out,
-		"\nExit status: %d ended by SIGTERM or SIGINT, or the front-end left; "
+		"\nExit status: %d ended by SIGTERM, SIGINT or SIGHUP, or the front-end left; "
 		"%d internal failure;\n"
 		"%d usage; %d the shared directory; %d the socket; %d confinement; "
 		"%d the front-end broke the protocol.\n",

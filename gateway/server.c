@@ -23,6 +23,7 @@
 
 #include "gateway/device.h"
 #include "gateway/fault.h"
+#include "gateway/supervisor.h"
 #include "gateway/watch.h"
 #include "vhostuser/backend.h"
 #include "vhostuser/checked.h"
@@ -41,7 +42,7 @@ struct gw_server {
 	const struct gw_server_config *config;
 	struct ev_loop *loop;
 	struct gw_watch watch;
-	ev_signal signals[2];
+	ev_signal signals[3];
 	ev_io listen_io;
 	ev_timer meet_timer;
 	double meet_delay;
@@ -295,15 +296,16 @@ static void on_signal(struct ev_loop *loop, ev_signal *sig, int revents)
 
 static void take_signals(struct gw_server *server)
 {
-	static const int numbers[] = {SIGTERM, SIGINT};
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
 	sigset_t set;
 
-	sigemptyset(&set);
+	gw_end_signals(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		if (!sigismember(&set, numbers[i]))
+			continue;
 		ev_signal_init(&server->signals[i], on_signal, numbers[i]);
 		server->signals[i].data = server;
 		ev_signal_start(server->loop, &server->signals[i]);
-		sigaddset(&set, numbers[i]);
 	}
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
