@@ -5,7 +5,7 @@
  * Theory of operation. A thread in an uninterruptible sleep (a FUSE or NFS file of the host that
  * hangs) keeps its whole process from ending, after SIGKILL too. Whoever waits for the service
  * would wait with it. So what was started is this small process with one thread that never
- * touches the share: it forwards SIGTERM, SIGINT and SIGHUP to the service, passes its exit status on,
+ * touches the share: it forwards gw_end_signals() to the service, passes its exit status on,
  * and when the service does not end GW_SUPERVISOR_PATIENCE_MS after it was told to, or after it
  * said that it is about to, kills it and ends without it. The socket file is removed here, last.
  *

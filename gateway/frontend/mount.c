@@ -21,7 +21,8 @@
  * write blocks. Hence nothing is waited for at the end that a signal, sent again and again, does
  * not get out of its system call.
  *
- * What threads share: `end` (the first reason wins), `given_up`, eventfds, and what is constant by then.
+ * What threads share: `end` (the first reason wins), `given_up`, eventfds, and what is constant by
+ * then.
  */
 #include "gateway/frontend/mount.h"
 
