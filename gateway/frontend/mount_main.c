@@ -24,7 +24,7 @@ static const char help[] =
 	"on\n"
 	"  --foreground        stay in the foreground (it always does)\n"
 	"\n"
-	"Exit status: 0 unmounted, 1 nothing could be mounted, or unmounting was given up, 2 usage, "
+	"Exit status: 0 unmounted, 1 nothing could be mounted, or unmounting given up, 2 usage, "
 	"3 the\n"
 	"back-end is not there, went away or broke a protocol.\n";
 
