@@ -534,7 +534,7 @@ int main(int argc, char **argv)
 	const char *backend = getenv("BACKEND");
 
 	/* Its options have other names. */
-	if (backend && !strcmp(backend, "peer")) {
+	if (backend && strcmp(backend, "gateway") != 0) {
 		print_message("1..0 # skipped: the gateway's own options\n");
 		return 77;
 	}

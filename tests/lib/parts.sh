@@ -130,11 +130,14 @@ part_peer()
 		echo "skip peer: the C virtiofsd left QEMU with 8.0; Debian 12 has the last one"
 		return
 	fi
-	local status=0
+	local status=0 rust
 	asan || return
 	BACKEND=peer cases build-asan peer --suite integration || status=1
-	tests/peer/options build-asan/gateway/virtiofs-gateway /usr/lib/qemu/virtiofsd \
-		"$(tests/guest/rustpeer)" || status=1
+	rust=$(tests/guest/rustpeer)
+	BACKEND=rust PEER=$rust cases build-asan rust-peer \
+		cache_modes features io ops xattr || status=1
+	tests/peer/options build-asan/gateway/virtiofs-gateway /usr/lib/qemu/virtiofsd "$rust" ||
+		status=1
 	return $status
 }
 
