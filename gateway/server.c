@@ -8,9 +8,9 @@
  *    |                                                                      |
  *    +---------------------- with --keep-listening -------------------------+---> END (exit status)
  *
- * One front-end at a time: while one is served the listening socket is not looked at, so others
- * wait in its backlog. Everything here runs on the main thread, and nothing blocks; queues run on
- * their own threads (queue.h) and end by themselves.
+ * One front-end at a time: while one is served nobody is accepted, so others wait in the socket's
+ * backlog, which is said once. Everything here runs on the main thread, and nothing blocks; queues
+ * run on their own threads (queue.h) and end by themselves.
  */
 #include "gateway/server.h"
 
@@ -44,6 +44,7 @@ struct gw_server {
 	struct gw_watch watch;
 	ev_signal signals[3];
 	ev_io listen_io;
+	ev_io waiting_io; /* the same socket, while a front-end is served: another one is there */
 	ev_timer meet_timer;
 	double meet_delay;
 	int meet_error; /* the last one that was logged */
@@ -109,6 +110,7 @@ static void disconnect(struct gw_server *server)
 {
 	if (!server->backend)
 		return;
+	ev_io_stop(server->loop, &server->waiting_io);
 	ev_io_stop(server->loop, &server->backend_io);
 	ev_timer_stop(server->loop, &server->message_timer);
 	gw_device_free(server->device);
@@ -230,6 +232,8 @@ static int serve(struct gw_server *server, int fd)
 		return r;
 	}
 	log_info("front-end", "connected");
+	if (server->config->endpoint->role == GW_LISTENING)
+		ev_io_start(server->loop, &server->waiting_io);
 	watch_backend(server);
 	return 0;
 }
@@ -260,6 +264,12 @@ static void on_listen(struct ev_loop *loop, ev_io *io, int revents)
 		log_error("socket", "cannot accept a connection: %s", strerrordesc_np(-r));
 		end(server, GW_EXIT_SOCKET);
 	}
+}
+
+static void on_waiting(struct ev_loop *loop, ev_io *io, int revents)
+{
+	log_warn("front-end", "another one waits: one at a time is served");
+	ev_io_stop(loop, io);
 }
 
 static void try_connect(struct gw_server *server)
@@ -320,6 +330,7 @@ static void server_init(struct gw_server *server, const struct gw_server_config 
 		return;
 	gw_watch_init(&server->watch, server->loop);
 	ev_io_init(&server->listen_io, on_listen, config->endpoint->fd, EV_READ);
+	ev_io_init(&server->waiting_io, on_waiting, config->endpoint->fd, EV_READ);
 	ev_io_init(&server->backend_io, on_backend, -1, EV_READ);
 	ev_timer_init(&server->meet_timer, on_meet_timer, 0., 0.);
 	ev_timer_init(&server->message_timer, on_message_timeout, 0., MESSAGE_PATIENCE);

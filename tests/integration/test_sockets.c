@@ -17,6 +17,7 @@
 
 #include "gateway/exitcode.h"
 #include "tests/integration/harness.h"
+#include "vhostuser/socket.h"
 
 #define END_BOUND_MS 1000
 
@@ -115,6 +116,22 @@ static void nohup_has_it_stay(void **state)
 	assert_int_equal(kill(be_service(&it->be), SIGHUP), 0);
 	assert_int_equal(be_wait(&it->be, 300), -ETIMEDOUT);
 	it_assert_alive(it->q);
+}
+
+/* Who connects to a gateway that serves another gets no answer: the log says why, once. */
+static void a_second_front_end_is_said(void **state)
+{
+	struct it *it = *state;
+	int first, second;
+
+	assert_int_equal(be_log_lines(&it->be, "another one waits"), 0);
+	assert_int_equal(vu_socket_connect(it->be.sock, &first), 0);
+	it_until(be_log_lines(&it->be, "WARN front-end: another one waits") == 1, 3000);
+	assert_int_equal(vu_socket_connect(it->be.sock, &second), 0);
+	it_assert_alive(it->q);
+	assert_int_equal(be_log_lines(&it->be, "another one waits"), 1);
+	close(first);
+	close(second);
 }
 
 static void sigterm_while_retrying(void **state)
@@ -465,6 +482,7 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST(sigterm_in_service),
 	IT_TEST(sigint_in_service),
 	IT_TEST(sighup_in_service),
+	IT_TEST_WITH(a_second_front_end_is_said, path),
 	IT_TEST_WITH(nohup_has_it_stay, below_nohup),
 	IT_TEST_WITH(sigterm_in_service, keep),
 	IT_TEST_WITH(sigterm_while_retrying, retrying),
@@ -495,6 +513,7 @@ static const struct it_difference differences[] = {
 	{ "sigterm_in_service", STAYS },
 	{ "sigint_in_service", STAYS },
 	{ "sighup_in_service", STAYS },
+	{ "a_second_front_end_is_said", "it has no words for it" },
 	{ "nohup_has_it_stay", STAYS },
 	{ "sigterm_while_retrying", "it cannot connect" },
 	{ "front_end_leaves", STAYS },
