@@ -82,18 +82,17 @@ static void explain(const char *dir, int error)
 
 int gw_share_open(struct gw_share *share, const char *dir, const struct gw_share_fds *fds)
 {
-	int r = 0;
+	int r;
 
-	*share = (struct gw_share){.proc_fd = -1};
+	*share = (struct gw_share){.root_fd = -1, .proc_fd = -1};
+	r = fd_budget(fds, &share->fd_limit);
+	if (r < 0)
+		return r;
 	share->root_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (share->root_fd < 0) {
 		r = -errno;
 		explain(dir, -r);
-		return r;
 	}
-	r = fd_budget(fds, &share->fd_limit);
-	if (r < 0)
-		gw_share_close(share);
 	return r;
 }
 

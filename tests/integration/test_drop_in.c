@@ -98,6 +98,37 @@ static void taken_but_not_in_force(void **state)
 	assert_logged(it, "sandbox chroot, seccomp none");
 }
 
+static struct it_options much = {
+	.be = { .cache = "always",
+		.extra = ARGS("--timeout", "attr=0.5,dir=2147483647", "--readonly", "--writeback",
+			"--xattrmap=:map::user.v.:", "--security-label=auto", "--flock",
+			"--request-queues=3", "--rlimit-nofile=999",
+			"--modcaps=+sys_admin:-mknod") },
+};
+
+static void all_in_force_is_said(void **state)
+{
+	struct it *it = *state;
+
+	assert_serves(it);
+	assert_logged(it, "cache always attr=0.5 dir=2147483647, read-only, writeback, "
+			  "xattr mapped, labels where guests know them, locks flock on the host, "
+			  "3 request queues, 999 open files");
+	if (geteuid() == 0)
+		assert_logged(it, ", capabilities +sys_admin -mknod");
+}
+
+static struct it_options little = { .be = { .cache = "never", .extra = ARGS("--writeback") } };
+
+static void what_is_not_in_force_is_not_said(void **state)
+{
+	struct it *it = *state;
+
+	assert_serves(it);
+	assert_logged(it, "cache never, no xattr, locks the guest's own, 1 request queue, ");
+	assert_int_equal(be_log_lines(&it->be, "capabilities"), 0);
+}
+
 /* ---- capabilities, open files ---- */
 
 static struct it_options modcaps = {
@@ -430,6 +461,8 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(limit_of_open_files_is_kept, limit_kept),
 	IT_TEST_WITH(handles_never, never),
 	IT_TEST_WITH(handles_mandatory, mandatory),
+	IT_TEST_WITH(all_in_force_is_said, much),
+	IT_TEST_WITH(what_is_not_in_force_is_not_said, little),
 	IT_TEST_WITH(the_least_open_files, least_fds),
 	IT_BARE_TEST(too_few_open_files),
 	IT_BARE_TEST(socket_group),
@@ -445,6 +478,8 @@ static const struct it_difference differences[] = {
 	{ "taken_but_not_in_force", OWN },
 	{ "modcaps_are_applied", OWN },
 	{ "below_610_open_files", OWN },
+	{ "all_in_force_is_said", OWN },
+	{ "what_is_not_in_force_is_not_said", OWN },
 	{ "the_least_open_files", OWN },
 	{ "too_few_open_files", OWN },
 	{ "limit_of_open_files", OWN },
