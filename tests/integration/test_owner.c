@@ -30,7 +30,7 @@ static struct it_options never = {
 };
 static struct it_options translated = {
 	.be = { .socket = BE_FD_LISTENING,
-		.prefix = ARGS("sh", "-c", AS_NOBODY, "sh"),
+		.prefix = ARGS("sh", "-c", IT_AS_NOBODY, "sh"),
 		.extra = ARGS("--translate-uid=host:65534:1000:1",
 			"--translate-uid=forbid-guest:700:1") },
 };
