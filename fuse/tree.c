@@ -213,7 +213,7 @@ static int enter(struct fs_tree *tree, struct fs_found *found, int fd, bool own,
 	struct fs_inode *parent, const char *name, struct fs_inode **inode)
 {
 	struct fs_inode *former = NULL;
-	struct fs_volume *volume;
+	struct fs_volume *volume = NULL;
 	bool doubt = false;
 	int surplus = own ? fd : -1, r = fs_volume_obtain(tree, &found->stx, fd, &volume);
 
@@ -244,6 +244,8 @@ static int enter(struct fs_tree *tree, struct fs_found *found, int fd, bool own,
 		hold(tree, *inode, fd);
 	free(found->fhandle);
 	fs_inode_put(tree, former);
+	/* From here on the inode holds it. */
+	fs_volume_put(tree, volume);
 	fd_close(&surplus);
 	return r;
 }

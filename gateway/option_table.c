@@ -146,7 +146,14 @@ static int set_log_level(
 static int set_modcaps(
 	const struct gw_option *option, struct gw_options *options, const char *value)
 {
-	return gw_modcaps_parse(&options->modcaps, value);
+	const char *wrong = gw_modcaps_parse(&options->modcaps, value);
+
+	if (!wrong)
+		return 0;
+	return gw_wrong(options, *wrong == '+' || *wrong == '-'
+			? "there is no capability '%.*s'"
+			: "'%.*s' begins with neither + nor -",
+		(int)MIN(strcspn(wrong, ":"), 40u), wrong);
 }
 
 /* What to do instead of serving: the row's min says it. */

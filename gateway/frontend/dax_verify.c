@@ -360,7 +360,9 @@ enum ft_exit ft_verify(struct ft_run *run)
 	}
 	r = fu_map(run->client, a.nodeid, 0, UNIT, FT_RO, 0);
 	if (r == -ENOSYS || r == -EOPNOTSUPP || r <= FU_TIMEOUT) {
-		ft_error(run, "the back-end maps nothing: %s", ft_result(r));
+		ft_error(run,
+			"the back-end maps nothing: %s: another --dialect, or its log says why",
+			ft_result(r));
 		ft_file_drop(run, &a);
 		ft_file_drop(run, &b);
 		return FT_EXIT_PROTOCOL;

@@ -24,7 +24,8 @@
 #define WORD "x", "never-ever"
 #define NO_TRANSLATION                                                                             \
 	"", "x", "map", "map:", "map:1", "map:1:2", "map:1:2:3:", "map:1:2:-3", "map:1:2:3x",      \
-		"map:1:2:4294967296", "map:4294967295:0:2", "bogus:1:2:3", "forbid-guest:1:2:3"
+		"map:1:2:4294967296", "map:4294967295:0:2", "map:1:2:0", "forbid-guest:1:0",    \
+		"bogus:1:2:3", "forbid-guest:1:2:3"
 #define TRANSLATION "map:0:10:2", "squash-guest:5:6:7"
 #define NO_MAP "", "x", ":", ":1", ":1:2:3", ":1:2:3:x", ":-1:2:3:", ":1:2:4294967296:", ":1:2:0:"
 #define MAP    ":0:10:2:", ":5:20:7:"
