@@ -144,8 +144,17 @@ int fs_kept_kill(const struct fs_slot *slot, struct fs_tree *tree, struct fs_ino
 /* The caller as the owner of what it is about to make. -EINVAL, -EPERM: it may not be one. */
 int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t mode, dev_t rdev,
 	struct fs_owner *owner);
-/* The mode of what the caller makes with this umask, which no default ACL replaces here. */
-mode_t fs_kept_mode(const struct fs_slot *slot, mode_t mode, mode_t umask);
+/* The mode of what the caller makes in `dir`: by its default ACL, or else the umask. Or -errno. */
+int fs_kept_mode(
+	const struct fs_slot *slot, const struct fs_node *dir, mode_t mode, mode_t umask);
+/*
+ * An ACL's bits that are a mode's too are those that are kept. The first puts them into what was
+ * read for the guest; the second keeps those of what the guest has just set on the host, without
+ * the setgid bit if `kill`. Nothing to do for other attributes, or where no owners are kept.
+ */
+void fs_kept_acl_show(const struct fs_node *node, const char *name, void *value, size_t size);
+int fs_kept_acl_set(
+	const struct fs_node *node, const char *name, const void *value, size_t size, bool kill);
 /*
  * Makes a name for the caller; `mode` with the type, no link. *made (NULL: not wanted) is an fd of
  * it, owned by the caller. On errors there is no such name.
