@@ -164,9 +164,18 @@ static bool for_nothing(struct or_me *me, const struct or_op *op, int fd)
 void or_fallocate(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
+	const struct timespec now[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
+	int n, error;
+
 	if (or_unclear(me, me->fds[op->slot]) || for_nothing(me, op, me->fds[op->slot]))
 		return;
-	gave(me, op, res, fallocate(me->fds[op->slot], (int)kind->arg, op->b, op->a));
+	n = fallocate(me->fds[op->slot], (int)kind->arg, op->b, op->a);
+	error = errno;
+	/* The client's own time, which btrfs leaves when it punches into a hole. */
+	if (me->writeback)
+		(void)futimens(me->fds[op->slot], now);
+	errno = error;
+	gave(me, op, res, n);
 }
 
 /* arg: with explicit offsets, or from and to where the files stand. */
