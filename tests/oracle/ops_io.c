@@ -195,7 +195,7 @@ void or_copy_range(struct or_me *me, const struct or_op *op, const struct or_kin
 
 /*
  * Does it write what it is still to read? Pages of a cache are passed on as they are, so the one
- * changes the other; what is read directly is a copy.
+ * changes the other; but what is read directly is a copy, and a hole of tmpfs the page of zeros.
  */
 static bool eats_itself(struct or_me *me, const struct or_op *op)
 {
@@ -216,7 +216,7 @@ void or_sendfile(struct or_me *me, const struct or_op *op, const struct or_kind 
 {
 	off_t from = op->b;
 
-	if (or_unclear(me, me->fds[op->slot]) || (me->uncached && eats_itself(me, op)))
+	if (or_unclear(me, me->fds[op->slot]) || (me->fuse && eats_itself(me, op)))
 		return;
 	gave(me, op, res, sendfile(me->fds[op->slot], me->fds[op->slot2], &from, (size_t)op->a));
 	or_say(res, "from=%lld", (long long)from);
