@@ -167,6 +167,9 @@ sqlite_both()
 
 # ---- overlayfs ----
 
+# With --cache always: with auto, what was copied up is ESTALE to overlayfs once a second has passed
+# and it asks for their names again. README, "Not there yet".
+
 overlay='
 	merge() {
 		mkdir -p /tmp/merged; mount -t overlay overlay /tmp/merged -o redirect_dir=on \
@@ -177,7 +180,7 @@ overlay='
 
 test_overlay()
 {
-	check "overlayfs: both layers on the share" guest a "$setup$overlay"'
+	check "overlayfs: both layers on the share" guest b "$setup$overlay"'
 		mkdir -p o/low o/up o/work; cd o/low
 		mkdir -p dir/sub opaque/old empty; echo 1 >dir/a; echo 2 >dir/sub/b
 		for f in gone kept grown moved linked old; do echo low $f >$f; done
@@ -186,7 +189,7 @@ test_overlay()
 		setfattr -n user.color -v blue kept; setfattr -n user.color -v red dir
 		ln linked linked2
 		merge; test "$(cat grown)" = "low grown"; test "$(readlink link)" = kept'
-	check "overlayfs: whiteouts, opaque and moved directories, copies" guest a \
+	check "overlayfs: whiteouts, opaque and moved directories, copies" guest b \
 		"$setup$overlay"'cd /tmp/merged
 		rm gone; rm -r empty; rm -r opaque; mkdir opaque; echo new >opaque/y
 		echo up >>grown; chmod 600 kept; mv moved renamed
@@ -194,12 +197,12 @@ test_overlay()
 		echo new >new; mv new old; ln linked linked3
 		setfattr -n user.shape -v round kept
 		not mkdir grown; not rmdir away'
-	# So often: now, after a new mount, and after the share was unmounted too.
-	check "overlayfs: it is as it was made" guest a "$setup$overlay$see"
-	check "overlayfs: after a new mount" guest a "$setup$overlay"'cd /
+	# Looked at so often: now, after a new mount, and after the share was unmounted too.
+	check "overlayfs: it is as it was made" guest b "$setup$overlay"'sleep 1.5; '"$see"
+	check "overlayfs: after a new mount" guest b "$setup$overlay"'cd /
 		umount /tmp/merged; echo 3 >/proc/sys/vm/drop_caches; merge; '"$see"'
 		cd /; umount /tmp/merged'
-	check "overlayfs: after a new mount of the share" guest a "$setup$overlay"'cd /
+	check "overlayfs: after a new mount of the share" guest b "$setup$overlay"'cd /
 		umount /mnt; mount -t virtiofs share /mnt; merge; '"$see"'cd /; umount /tmp/merged'
 	check "overlayfs: whiteouts are devices on the host" overlay_host
 	check "overlayfs: the lower layer is as it was" test \
@@ -238,18 +241,18 @@ if backend_peer; then
 	finish
 fi
 take_tools
-start a --xattrmap ':map::user.virtiofs.:'
+start a
 test_git
 test_tar
 test_wal a "--cache auto"
+guest_stop a
+start b --cache always --xattrmap ':map::user.virtiofs.:'
+test_wal b "--cache always"
 if setfattr -n user.x -v 1 "$SHARE" 2>/dev/null; then
 	test_overlay
 else
 	skip "overlayfs" "$SHARE has no user.* attributes"
 fi
-guest_stop a
-start b --cache always
-test_wal b "--cache always"
 guest_stop b
 start c --cache never --posix-lock
 check "sqlite3: --cache never: without shared memory, no write-ahead log" guest c "$sqlite"'
