@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include "fuse/dax.h"
+#include "fuse/owner.h"
 #include "fuse/timeout.h"
 
 /*

@@ -18,7 +18,6 @@
 
 #include "fuse/handle.h"
 #include "fuse/inode.h"
-#include "fuse/owner.h"
 #include "fuse/reply.h"
 #include "fuse/session.h"
 #include "fuse/slot.h"
@@ -130,43 +129,6 @@ struct fs_created {
  */
 int fs_created_add(
 	struct fs_tree *tree, struct fs_entry *entry, int fd, int flags, struct fs_created *out);
-
-/*
- * op_kept.c: the same and SETATTR where the guest's owners are kept in an attribute (owner.h).
- */
-/* True when they are kept for this inode. */
-bool fs_kept_applies(const struct fs_node *node);
-/* SETATTR's owner, group and mode. */
-int fs_kept_set(const struct fs_node *node, const struct fuse_setattr_in *in);
-/*
- * Takes setuid and setgid bits off a file that a caller who is not root is about to truncate by
- * opening it: the guest's kernel leaves that to us (FUSE_ATOMIC_O_TRUNC). Nothing to do where no
- * owners are kept. -errno.
- */
-int fs_kept_kill(const struct fs_slot *slot, struct fs_tree *tree, struct fs_inode *inode);
-/* The caller as the owner of what it is about to make. -EINVAL, -EPERM: it may not be one. */
-int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t mode, dev_t rdev,
-	struct fs_owner *owner);
-/* Keeps it with the new file `fd`, as `parent` has it (fs_owner_keep_new). */
-int fs_kept_note(const struct fs_slot *slot, const struct fs_node *parent, int fd,
-	const struct fs_owner *owner);
-/* The mode of what the caller makes in `dir`: by its default ACL, or else the umask. Or -errno. */
-int fs_kept_mode(
-	const struct fs_slot *slot, const struct fs_node *dir, mode_t mode, mode_t umask);
-/*
- * An ACL's bits that are a mode's too are those that are kept. The first puts them into what was
- * read for the guest; the second keeps those of what the guest has just set on the host, without
- * the setgid bit if `kill`. Nothing to do for other attributes, or where no owners are kept.
- */
-void fs_kept_acl_show(const struct fs_node *node, const char *name, void *value, size_t size);
-int fs_kept_acl_set(
-	const struct fs_node *node, const char *name, const void *value, size_t size, bool kill);
-/*
- * Makes a name for the caller; `mode` with the type, no link. *made (NULL: not wanted) is an fd of
- * it, owned by the caller. On errors there is no such name.
- */
-int fs_kept_make(struct fs_slot *slot, const struct fs_node *parent, const char *name, mode_t mode,
-	dev_t rdev, int *made);
 
 /* op_rename.c */
 void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -12,6 +12,7 @@
 #include "fuse/caller.h"
 #include "fuse/cred.h"
 #include "fuse/idmap.h"
+#include "fuse/kept.h"
 #include "fuse/killpriv.h"
 #include "fuse/place.h"
 #include "fuse/walk.h"

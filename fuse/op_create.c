@@ -14,6 +14,7 @@
 
 #include "fuse/caller.h"
 #include "fuse/cred.h"
+#include "fuse/kept.h"
 #include "fuse/killpriv.h"
 #include "fuse/walk.h"
 #include "fuse/xattr.h"

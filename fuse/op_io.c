@@ -17,6 +17,7 @@
 
 #include "fuse/dax.h"
 #include "fuse/direct.h"
+#include "fuse/kept.h"
 #include "fuse/killpriv.h"
 #include "fuse/lock.h"
 #include "fuse/walk.h"

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * SETATTR, MKNOD and MKDIR where the guest's owners are kept in an attribute (owner.h): the host's
- * files are all ours.
+ * What changes owners and modes, and makes files, where the guest's are kept in an attribute: the
+ * host's files are all ours. The host's kernel then does nothing of what it does for owners, so it
+ * is done here by its rules: setuid and setgid bits that go, default ACLs and the umask, the bits
+ * that an ACL shares with a mode. No state but the files'.
  */
-#include "fuse/op.h"
+#include "fuse/kept.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fuse/killpriv.h"
+#include "fuse/owner.h"
 #include "fuse/walk.h"
 #include "fuse/wire.h"
 #include "vhostuser/checked.h"

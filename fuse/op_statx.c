@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "fuse/dax.h"
+#include "fuse/owner.h"
 #include "fuse/timeout.h"
 #include "fuse/wire.h"
 

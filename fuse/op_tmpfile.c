@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "fuse/caller.h"
+#include "fuse/kept.h"
 #include "fuse/walk.h"
 #include "fuse/xattr.h"
 #include "vhostuser/fd.h"

@@ -21,6 +21,7 @@
 #include "fuse/caller.h"
 #include "fuse/cred.h"
 #include "fuse/idmap.h"
+#include "fuse/kept.h"
 #include "fuse/op.h"
 #include "fuse/owner.h"
 #include "fuse/place.h"

@@ -4,6 +4,8 @@
  * that it makes. Its type is their number, its data so many times
  *
  *     fuse_secctx, name, NUL, value, up to 8 bytes
+ *
+ * No state; any thread. Names and values are borrowed from the list.
  */
 #pragma once
 

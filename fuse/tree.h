@@ -12,9 +12,10 @@ struct fs_tree;
 
 /*
  * A tree with its root inode (nodeid 1, pinned). `epoch` makes nodeids and handles of different
- * sessions differ, so that stale ones of a previous session are refused (ESTALE/EBADF).
+ * sessions differ, so that stale ones of a previous session are refused (ESTALE/EBADF). The config
+ * is copied; what it borrows must outlive the tree. -ENOMEM, or -errno of the shared directory.
  */
 int fs_tree_new(const struct fs_config *config, uint32_t epoch, struct fs_tree **tree);
 
-/* Closes and frees everything. No request may use it any more. */
+/* Closes and frees everything, which may block. No request may use it any more. */
 void fs_tree_free(struct fs_tree *tree);

@@ -28,7 +28,7 @@ struct fs_volume {
 	bool in_memory;              /* reads and writes never wait for a device */
 	bool read_only;              /* mounted so on the host */
 	bool overlay;                /* opening a file for writing copies it */
-	bool remote;                 /* closing a file may take a server's answer */
+	bool remote;                 /* closing or locking a file may take a server's answer */
 	_Atomic bool no_nowait_read; /* RWF_NOWAIT was refused */
 	_Atomic bool no_nowait_write;
 };
@@ -68,4 +68,5 @@ struct file_handle *fs_fhandle_new(int dirfd, const char *name);
 /* Whether handles of the file system of `fd` (not O_PATH) can be opened: the right to is ours or it
  * is not. */
 bool fs_fhandles_work(int fd);
+/* True for two of one object; they must be of one file system. */
 bool fs_fhandle_equal(const struct file_handle *a, const struct file_handle *b);
