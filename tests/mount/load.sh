@@ -54,10 +54,13 @@ test_hammer()
 	mount_stop hammer
 }
 
-# Those that need no device, no other user's rights and no call that the back-end refuses.
-stressors=(access chdir chmod chown dentry dir dirdeep fallocate fcntl fiemap filename flock
-	fpunch fstat getdent hdd inode-flags io iomix lease link locka lockf lockofd mknod open
-	readahead rename seal seek symlink sync-file touch utime)
+# Those that need no device, no other mount, no other user's rights and no call that the back-end
+# refuses: stress-ng's class "filesystem" but for binderfs, bind-mount, dup, eventfd, fanotify,
+# ioprio, procfs and verity; and a few more.
+stressors=(access chattr chdir chmod chown copy-file dentry dir dirdeep dirmany dnotify fallocate
+	fcntl fiemap file-ioctl filename flock fpunch fsize fstat getdent handle hdd inode-flags
+	inotify io iomix lease link locka lockf lockofd mknod open readahead rename seal seek
+	symlink sync-file touch utime xattr)
 
 # Stressors that do not know this stress-ng are left out; --verify has each compare what it reads.
 stress()
@@ -77,7 +80,7 @@ stress()
 
 test_stress()
 {
-	mount_start --request-queues 2
+	mount_start --request-queues 2 --xattr
 	check "stress-ng: ${#stressors[@]} kinds of file system calls at once" stress
 	mount_stop stress-ng
 }
