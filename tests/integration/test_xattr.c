@@ -429,38 +429,42 @@ static void no_label_no_file(void **state)
 	it_assert_alive(it->q);
 }
 
-static void trusted_takes_sys_admin(void **state)
+/* A file "f" to which the host gave the attribute trusted.host. */
+static uint64_t trusted_file(struct it *it)
 {
-	struct it *it = *state;
 	struct fuse_entry_out entry;
-	char value[10];
 
 	needs(it, "trusted.x");
 	it_file(it, "f", "");
 	assert_int_equal(setxattr(it_path(it, "f"), "trusted.host", "1", 1, 0), 0);
 	assert_int_equal(fc_lookup(it->q, ROOT, "f", &entry), 0);
-	assert_int_equal(set(it, it->q, entry.nodeid, "trusted.x", "v", 1), -EPERM);
-	assert_false(is_listed(it->q, entry.nodeid, "trusted.host"));
+	return entry.nodeid;
+}
+
+static void trusted_takes_sys_admin(void **state)
+{
+	struct it *it = *state;
+	uint64_t file = trusted_file(it);
+	char value[10];
+
+	assert_int_equal(set(it, it->q, file, "trusted.x", "v", 1), -EPERM);
+	assert_false(is_listed(it->q, file, "trusted.host"));
 	assert_int_equal(getxattr(it_path(it, "f"), "trusted.x", value, sizeof(value)), -1);
 }
 
 static void trusted_with_sys_admin(void **state)
 {
 	struct it *it = *state;
-	struct fuse_entry_out entry;
+	uint64_t file = trusted_file(it);
 	char value[10];
 
-	needs(it, "trusted.x");
-	it_file(it, "f", "");
-	assert_int_equal(setxattr(it_path(it, "f"), "trusted.host", "1", 1, 0), 0);
-	assert_int_equal(fc_lookup(it->q, ROOT, "f", &entry), 0);
-	assert_true(is_listed(it->q, entry.nodeid, "trusted.host"));
-	assert_int_equal(fc_getxattr(it->q, entry.nodeid, "trusted.host", value, sizeof(value)), 1);
-	assert_int_equal(set(it, it->q, entry.nodeid, "trusted.x", "v", 1), 0);
+	assert_true(is_listed(it->q, file, "trusted.host"));
+	assert_int_equal(fc_getxattr(it->q, file, "trusted.host", value, sizeof(value)), 1);
+	assert_int_equal(set(it, it->q, file, "trusted.x", "v", 1), 0);
 	assert_int_equal(getxattr(it_path(it, "f"), "trusted.x", value, sizeof(value)), 1);
 	assert_int_equal(value[0], 'v');
-	assert_true(is_listed(it->q, entry.nodeid, "trusted.x"));
-	assert_int_equal(fc_removexattr(it->q, entry.nodeid, "trusted.x"), 0);
+	assert_true(is_listed(it->q, file, "trusted.x"));
+	assert_int_equal(fc_removexattr(it->q, file, "trusted.x"), 0);
 	assert_int_equal(getxattr(it_path(it, "f"), "trusted.x", value, sizeof(value)), -1);
 }
 

@@ -161,6 +161,26 @@ static inline void md_restart(struct md *d)
 	md_start(d);
 }
 
+/* A test's *state: one that runs, with a silent log. */
+static inline int md_setup(void **state)
+{
+	struct md *d = calloc(1, sizeof(*d));
+
+	assert_non_null(d);
+	atomic_store(&vu_log_level, LOG_LEVEL_OFF);
+	md_init(d);
+	md_start(d);
+	*state = d;
+	return 0;
+}
+
+static inline int md_teardown(void **state)
+{
+	md_fini(*state);
+	free(*state);
+	return 0;
+}
+
 /* ---- the kernel's side ---- */
 
 static inline uint32_t md_request(uint8_t *to, uint32_t opcode, uint64_t unique, const void *args,

@@ -4,25 +4,6 @@
 
 #include <stdio.h>
 
-static int setup(void **state)
-{
-	struct md *d = calloc(1, sizeof(*d));
-
-	assert_non_null(d);
-	atomic_store(&vu_log_level, LOG_LEVEL_OFF);
-	md_init(d);
-	md_start(d);
-	*state = d;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	md_fini(*state);
-	free(*state);
-	return 0;
-}
-
 static void expect_answer(struct md *d, uint64_t unique, int error, size_t len)
 {
 	uint64_t got;
@@ -511,7 +492,7 @@ static void slots_go_by_descriptors(void **state)
 	assert_int_equal(fm_queue_slots(&ring), 1024);
 }
 
-#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, md_setup, md_teardown)
 
 int main(void)
 {

@@ -7,25 +7,6 @@
 /* Before it is tried again; and longer than that takes. */
 #define SOON_MS 1000
 
-static int setup(void **state)
-{
-	struct md *d = calloc(1, sizeof(*d));
-
-	assert_non_null(d);
-	atomic_store(&vu_log_level, LOG_LEVEL_OFF);
-	md_init(d);
-	md_start(d);
-	*state = d;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	md_fini(*state);
-	free(*state);
-	return 0;
-}
-
 static void ask_lock(struct md *d, uint32_t opcode, uint64_t unique)
 {
 	struct fuse_lk_in in = {.fh = 7, .owner = unique, .lk = {.end = 9, .type = F_WRLCK}};
@@ -232,7 +213,7 @@ static void draining_does_not_wait_for_them(void **state)
 	assert_int_equal(md_join(d), FM_DRAINED);
 }
 
-#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, md_setup, md_teardown)
 
 int main(void)
 {
