@@ -9,8 +9,8 @@
 #define ALL      (OF(FT_VERIFY) | OF(FT_STORM) | OF(FT_FAULT))
 
 static const char *const verbs[] = {
-	[FT_VERIFY] = "  verify              loads and stores through the window against the "
-		      "files\n",
+	[FT_VERIFY] =
+		"  verify              loads and stores through the window against the files\n",
 	[FT_STORM] = "  storm               how fast mappings are made\n",
 	[FT_FAULT] = "  fault               a front-end that errs: who is hurt, and who is not\n",
 };
@@ -19,8 +19,9 @@ static const char *const usages[] = {
 	[FT_VERIFY] = "Usage: virtiofs-frontend dax verify SOCKET [options]\n",
 	[FT_STORM] = "Usage: virtiofs-frontend dax storm SOCKET [options]\n",
 	[FT_FAULT] = "Usage: virtiofs-frontend dax fault SOCKET --fault NAME [options]\n",
-	[FT_HELP] = "Usage: virtiofs-frontend dax verify|storm|fault SOCKET [options]\n"
-		    "       virtiofs-frontend mount SOCKET DIR [options]    (see mount --help)\n",
+	/* Clang takes two strings in a list for a comma that was forgotten, but for parentheses. */
+	[FT_HELP] = ("Usage: virtiofs-frontend dax verify|storm|fault SOCKET [options]\n"
+		     "       virtiofs-frontend mount SOCKET DIR [options]    (see mount --help)\n"),
 };
 
 static const struct {
