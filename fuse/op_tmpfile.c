@@ -5,6 +5,10 @@
  * The guest may give it a name later, by LINK, also after it closed the file but remembers the
  * inode. No name and, on some file systems, no file handle leads back to it: so its O_PATH fd stays
  * open for as long as the guest remembers it, if there is room for one more that lasts.
+ *
+ * The guest's kernel keeps the name that it sent ("/") as that of its entry, and overlayfs goes on
+ * using that entry after it gave the file a name: when its time is over, the kernel would ask for
+ * the file by that name, which nobody can answer. So its time is never over.
  */
 #include "fuse/op.h"
 
@@ -28,11 +32,12 @@ static int open_tmpfile(const struct fs_node *dir, const struct fuse_create_in *
 static int make_kept(struct fs_slot *slot, const struct fs_node *dir,
 	const struct fuse_create_in *in, int flags)
 {
-	mode_t mode = fs_kept_mode(slot, S_IFREG | (in->mode & 07777), in->umask);
 	CLEANUP_FD int fd = -1;
 	struct fs_owner owner;
-	int r = fs_kept_owner(slot, dir->tree, mode, 0, &owner);
+	int r = fs_kept_mode(slot, dir, S_IFREG | (in->mode & 07777), in->umask);
 
+	if (r >= 0)
+		r = fs_kept_owner(slot, dir->tree, (mode_t)r, 0, &owner);
 	if (r < 0)
 		return r;
 	fd = open_tmpfile(dir, in, O_RDWR, fs_owner_host_mode(owner.mode));
@@ -123,5 +128,7 @@ void fs_op_tmpfile(struct fs_slot *slot)
 	struct fs_created out = {0};
 	int r = make_nameless(slot, &out);
 
+	out.entry.entry_valid = UINT32_MAX;
+	out.entry.entry_valid_nsec = 0;
 	fs_answer(slot, r, &out, sizeof(out));
 }

@@ -211,16 +211,6 @@ static int check_xattr(struct gw_options *options, char *why, size_t size)
 	return -EINVAL;
 }
 
-/* Setting an ACL sets the mode, which is not the host's where it is kept. */
-static int check_owners(const struct gw_options *options, char *why, size_t size)
-{
-	if (!options->owner_xattr || options->posix_acl == FS_OFFER_NEVER)
-		return 0;
-	snprintf(why, size, "--posix-acl cannot be had with --owner-xattr: the ACLs would be the "
-			    "host's, and the modes the guest's");
-	return -EINVAL;
-}
-
 /* What only shows when all options are known. */
 static int check(struct gw_options *options, char *why, size_t size)
 {
@@ -243,7 +233,7 @@ static int check(struct gw_options *options, char *why, size_t size)
 				    "socket that we make");
 		return -EINVAL;
 	}
-	if (check_xattr(options, why, size) || check_owners(options, why, size))
+	if (check_xattr(options, why, size))
 		return -EINVAL;
 	return check_window(options, why, size);
 }

@@ -280,7 +280,8 @@ static void random_requests(void **state, unsigned int first)
 		one_session(it, seed + i * QUEUES, 1000, first, &sent, &good);
 	print_message("%llu requests, %llu of them fine\n", (unsigned long long)sent,
 		(unsigned long long)good);
-	assert_true(good > sent / 40);
+	/* In a storm most of what was learned is of a session that is over. */
+	assert_true(good > (first ? 0 : sent / 40));
 	assert_outside_untouched(outside);
 	it_connect(it, &it->options->fc);
 	assert_int_equal(fc_mount(it->q, NULL), 0);

@@ -623,8 +623,8 @@ static void more_queues_than_there_are(void **state)
 }
 
 static const struct it_difference differences[] = {
-	{"two_queues_at_once", "it has one request queue"},
-	{"a_back_end_may_connect", "it only listens"},
+	{"two_queues_at_once", "it has one request queue", "the same"},
+	{"a_back_end_may_connect", "it only listens", "the same"},
 };
 
 static const struct CMUnitTest tests[] = {

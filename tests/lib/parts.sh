@@ -109,7 +109,7 @@ part_threads()
 		-Db_sanitize=thread || return
 	mapfile -t threaded < <(
 		tests_like build-tsan '.*queue.*|pool|hang|memory|session|io|window_threads|mount'
-		tests_like build-tsan 'locks|lock_threads|waiter'
+		tests_like build-tsan 'locks|lock_threads|waiter|mount_wait|mount_locks'
 	)
 	if setarch -R true 2>/dev/null; then
 		prefix="setarch -R"

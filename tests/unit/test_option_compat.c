@@ -228,7 +228,8 @@ static void test_refused(void **state)
 		{ "-o sandbox=jail", "-o sandbox" },
 		{ "-o loglevel=loud", "-o loglevel" },
 		{ "-ocache=loud", "-o cache" },
-		{ "-df", "'-df'" },
+		{ "-dx", "'-dx'" },
+		{ "-dfo", "-o needs a value" },
 		{ "-x", "'-x'" },
 		{ "-", "'-'" },
 		{ "--socket", "--socket-path needs a value" },
@@ -410,6 +411,10 @@ static const struct launcher {
 		{ "xattr", "xattrmap", "posix-acl", "security-label", "writeback",
 			"allow-direct-io", "announce-submounts", "killpriv-v2",
 			"no-readdirplus", "posix-lock", "flock" } },
+	{ "Rust virtiofsd, capitals, letters together",
+		"--socket-path=/s --shared-dir=/a --cache=Always --sandbox CHROOT --log-level=INFO "
+		"-fdo xattr",
+		{ NULL } },
 	{ "Rust virtiofsd, all long options",
 		"--socket-path=/s --shared-dir=/a --tag=t --socket-group=kvm --xattr "
 		"--posix-acl=auto --security-label --xattrmap=:map:trusted.:user.virtiofs.: "

@@ -209,7 +209,7 @@ static void test_wrong_values(void **state)
 	}
 }
 
-/* Words neither with something behind them nor before, nor in capitals. */
+/* Words neither with something behind them nor before; capitals are no matter. */
 static void test_words_are_whole(void **state)
 {
 	static const char *const forms[] = {"%sx", "%s ", " %s", "%s,", "%s|off"};
@@ -230,7 +230,9 @@ static void test_words_are_whole(void **state)
 			}
 			snprintf(value, sizeof(value), "%s", row->right[j]);
 			value[0] = (char)(value[0] - 'a' + 'A');
-			assert_wrong(row->name, value);
+			/* virtiofsd has no such option. */
+			if (strcmp(row->name, "dax-dialect") != 0)
+				assert_int_equal(parse_one(EQUALS, row->name, value), 0);
 		}
 	}
 }
