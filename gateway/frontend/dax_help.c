@@ -8,9 +8,13 @@
 #define OF(verb) (1u << (verb))
 #define ALL      (OF(FT_VERIFY) | OF(FT_STORM) | OF(FT_FAULT))
 
+#define USAGE_OF_ALL                                                                               \
+	"Usage: virtiofs-frontend dax verify|storm|fault SOCKET [options]\n"                       \
+	"       virtiofs-frontend mount SOCKET DIR [options]    (see mount --help)\n"
+
 static const char *const verbs[] = {
-	[FT_VERIFY] = "  verify              loads and stores through the window against the "
-		      "files\n",
+	[FT_VERIFY] =
+		"  verify              loads and stores through the window against the files\n",
 	[FT_STORM] = "  storm               how fast mappings are made\n",
 	[FT_FAULT] = "  fault               a front-end that errs: who is hurt, and who is not\n",
 };
@@ -19,8 +23,7 @@ static const char *const usages[] = {
 	[FT_VERIFY] = "Usage: virtiofs-frontend dax verify SOCKET [options]\n",
 	[FT_STORM] = "Usage: virtiofs-frontend dax storm SOCKET [options]\n",
 	[FT_FAULT] = "Usage: virtiofs-frontend dax fault SOCKET --fault NAME [options]\n",
-	[FT_HELP] = "Usage: virtiofs-frontend dax verify|storm|fault SOCKET [options]\n"
-		    "       virtiofs-frontend mount SOCKET DIR [options]    (see mount --help)\n",
+	[FT_HELP] = USAGE_OF_ALL,
 };
 
 static const struct {
