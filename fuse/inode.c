@@ -171,6 +171,7 @@ static struct fs_inode *bury(struct fs_tree *tree, struct fs_inode *inode)
 {
 	struct fs_inode *parent;
 	struct file_handle *fhandle = inode->fhandle;
+	struct fs_volume *volume;
 	char *name;
 	int fd;
 
@@ -183,9 +184,11 @@ static struct fs_inode *bury(struct fs_tree *tree, struct fs_inode *inode)
 	inode->name = NULL;
 	inode->fhandle = NULL;
 	inode->nlookup = 0;
+	volume = fs_volume_leave(tree, inode->volume);
 	push_free(tree, inode);
 	pthread_mutex_unlock(&tree->lock);
 	fd_close(&fd);
+	fs_volume_free(tree, volume);
 	free(fhandle);
 	free(name);
 	return parent;
@@ -245,6 +248,7 @@ int fs_inode_add(struct fs_tree *tree, struct fs_volume *volume, const struct st
 		grow_buckets(tree);
 
 	inode->volume = volume;
+	volume->users++;
 	inode->ino = stx->stx_ino;
 	inode->btime_sec = stx->stx_mask & STATX_BTIME ? stx->stx_btime.tv_sec : 0;
 	inode->btime_nsec = stx->stx_mask & STATX_BTIME ? stx->stx_btime.tv_nsec : 0;

@@ -52,7 +52,7 @@ struct fs_lock_wait {
 };
 
 struct fs_locks {
-	/* Guards all of the following; taken after an owner's `set`, no system call under it. */
+	/* Guards all that follows; taken after an owner's `set`; nothing under it may block. */
 	pthread_mutex_t lock;
 	bool closed; /* the session is over */
 	struct fs_lock_owner *buckets[FS_LOCK_BUCKETS];

@@ -150,8 +150,17 @@ int fs_kept_owner(const struct fs_slot *slot, const struct fs_tree *tree, mode_t
 /* Keeps it with the new file `fd`, as `parent` has it (fs_owner_keep_new). */
 int fs_kept_note(const struct fs_slot *slot, const struct fs_node *parent, int fd,
 	const struct fs_owner *owner);
-/* The mode of what the caller makes with this umask, which no default ACL replaces here. */
-mode_t fs_kept_mode(const struct fs_slot *slot, mode_t mode, mode_t umask);
+/* The mode of what the caller makes in `dir`: by its default ACL, or else the umask. Or -errno. */
+int fs_kept_mode(
+	const struct fs_slot *slot, const struct fs_node *dir, mode_t mode, mode_t umask);
+/*
+ * An ACL's bits that are a mode's too are those that are kept. The first puts them into what was
+ * read for the guest; the second keeps those of what the guest has just set on the host, without
+ * the setgid bit if `kill`. Nothing to do for other attributes, or where no owners are kept.
+ */
+void fs_kept_acl_show(const struct fs_node *node, const char *name, void *value, size_t size);
+int fs_kept_acl_set(
+	const struct fs_node *node, const char *name, const void *value, size_t size, bool kill);
 /*
  * Makes a name for the caller; `mode` with the type, no link. *made (NULL: not wanted) is an fd of
  * it, owned by the caller. On errors there is no such name.

@@ -57,6 +57,31 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 	fs_answer(slot, r, &out, sizeof(out));
 }
 
+/*
+ * Where files can have no owner but ours, a chown to the owner that is shown leaves it as it is,
+ * whatever that one would be translated to.
+ */
+static int leave_shown(const struct fs_node *node, const struct fuse_setattr_in *in, uid_t *uid,
+	gid_t *gid)
+{
+	const struct fs_config *config = &node->tree->config;
+	uint32_t shown_uid, shown_gid;
+	struct statx stx;
+	int r;
+
+	if (!config->one_uid && !config->one_gid)
+		return 0;
+	r = stat_shown(node->tree, node->fd, &stx);
+	if (r < 0)
+		return r;
+	fs_owner_ids(node->tree, &stx, &shown_uid, &shown_gid);
+	if (config->one_uid && in->valid & FATTR_UID && in->uid == shown_uid)
+		*uid = stx.stx_uid;
+	if (config->one_gid && in->valid & FATTR_GID && in->gid == shown_gid)
+		*gid = stx.stx_gid;
+	return 0;
+}
+
 static int set_owner(
 	const struct fs_slot *slot, const struct fs_node *node, const struct fuse_setattr_in *in)
 {
@@ -72,6 +97,8 @@ static int set_owner(
 		(in->valid & FATTR_GID && gid == (gid_t)-1))
 		return -EINVAL;
 	r = fs_ids_to_host(node->tree->config.ids, &uid, &gid);
+	if (r == 0)
+		r = leave_shown(node, in, &uid, &gid);
 	if (r < 0)
 		return r;
 	/* The host's rules for one who is not root; unless nobody says who it is (ALLOW_IDMAP). */

@@ -82,8 +82,10 @@ static int make(
 	if (r < 0)
 		return r;
 	if (parent.tree->config.owner_xattr && !S_ISLNK(what->mode)) {
-		r = fs_kept_make(slot, &parent, what->name,
-			fs_kept_mode(slot, what->mode, what->umask), what->rdev, NULL);
+		r = fs_kept_mode(slot, &parent, what->mode, what->umask);
+		if (r >= 0)
+			r = fs_kept_make(
+				slot, &parent, what->name, (mode_t)r, what->rdev, NULL);
 	} else {
 		r = fs_caller_enter(slot, what->umask, &caller);
 		if (r < 0)
@@ -171,9 +173,10 @@ static int create_kept(struct fs_slot *slot, const struct fs_node *parent, const
 	const struct fuse_create_in *in, int flags)
 {
 	CLEANUP_FD int made = -1;
-	mode_t mode = fs_kept_mode(slot, S_IFREG | (in->mode & 07777), in->umask);
-	int r = fs_kept_make(slot, parent, name, mode, 0, &made);
+	int r = fs_kept_mode(slot, parent, S_IFREG | (in->mode & 07777), in->umask);
 
+	if (r >= 0)
+		r = fs_kept_make(slot, parent, name, (mode_t)r, 0, &made);
 	if (r == 0)
 		r = label(slot, parent, name, made);
 	return r < 0 ? r : fs_reopen(parent->tree->config.proc_fd, made, flags);

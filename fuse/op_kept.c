@@ -7,13 +7,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/limits.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include "fuse/acl.h"
 #include "fuse/caller.h"
 #include "fuse/ext.h"
 #include "fuse/idmap.h"
+#include "fuse/place.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
 
@@ -150,9 +156,59 @@ int fs_kept_note(const struct fs_slot *slot, const struct fs_node *parent, int f
 		     : fs_owner_keep_new(parent->tree, parent->fd, fd, owner, gids, (size_t)n);
 }
 
-mode_t fs_kept_mode(const struct fs_slot *slot, mode_t mode, mode_t umask)
+/* The bits that the directory's default ACL leaves to what is made in it; -ENODATA: it has none. */
+static int default_bits(const struct fs_node *dir)
 {
-	return slot->session->init_flags & FUSE_DONT_MASK ? mode & ~(umask & 0777) : mode;
+	char *value = malloc(XATTR_SIZE_MAX);
+	ssize_t n;
+	int r = value ? fs_place_take(dir->tree) : -ENOMEM;
+
+	if (r == 0) {
+		n = getxattr(fs_fd_name(dir->fd).text, FS_ACL_DEFAULT, value, XATTR_SIZE_MAX);
+		r = n < 0 ? -errno : fs_acl_bits(value, (size_t)n);
+	}
+	free(value);
+	return r == -EOPNOTSUPP || r == -EINVAL ? -ENODATA : r;
+}
+
+int fs_kept_mode(
+	const struct fs_slot *slot, const struct fs_node *dir, mode_t mode, mode_t umask)
+{
+	int bits;
+
+	if (!(slot->session->init_flags & FUSE_DONT_MASK))
+		return (int)mode;
+	bits = default_bits(dir);
+	if (bits == -ENODATA)
+		bits = 0777 & ~(int)umask;
+	return bits < 0 ? bits : (int)mode & (~0777 | bits);
+}
+
+void fs_kept_acl_show(const struct fs_node *node, const char *name, void *value, size_t size)
+{
+	struct fs_owner owner;
+
+	if (fs_kept_applies(node) && strcmp(name, FS_ACL_ACCESS) == 0 &&
+		owner_now(node->tree, node->fd, &owner) == 0)
+		(void)fs_acl_set_bits(value, size, owner.mode);
+}
+
+int fs_kept_acl_set(
+	const struct fs_node *node, const char *name, const void *value, size_t size, bool kill)
+{
+	struct fs_owner owner;
+	int r, bits;
+
+	if (!fs_kept_applies(node) || strcmp(name, FS_ACL_ACCESS) != 0)
+		return 0;
+	bits = fs_acl_bits(value, size);
+	r = owner_now(node->tree, node->fd, &owner);
+	if (bits < 0 || r < 0)
+		return r;
+	owner.mode = (owner.mode & ~0777u) | (uint32_t)bits;
+	if (kill)
+		owner.mode &= ~(uint32_t)S_ISGID;
+	return fs_owner_keep(node->tree, node->fd, &owner);
 }
 
 int fs_kept_make(struct fs_slot *slot, const struct fs_node *parent, const char *name, mode_t mode,

@@ -232,14 +232,10 @@ static int sync_volume(const struct fs_volume *volume)
 /* The guest that is told of no submounts sees one file system: all volumes are synced. */
 static int sync_volumes(struct fs_tree *tree)
 {
-	struct fs_volume *volume;
+	struct fs_volume *volume = NULL;
 	int r = 0;
 
-	/* Volumes are only ever added, at the head. */
-	pthread_mutex_lock(&tree->lock);
-	volume = tree->volumes;
-	pthread_mutex_unlock(&tree->lock);
-	for (; volume; volume = volume->next) {
+	while ((volume = fs_volume_next(tree, volume))) {
 		int error = sync_volume(volume);
 
 		r = r == 0 ? error : r;

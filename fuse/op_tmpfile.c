@@ -28,11 +28,12 @@ static int open_tmpfile(const struct fs_node *dir, const struct fuse_create_in *
 static int make_kept(struct fs_slot *slot, const struct fs_node *dir,
 	const struct fuse_create_in *in, int flags)
 {
-	mode_t mode = fs_kept_mode(slot, S_IFREG | (in->mode & 07777), in->umask);
 	CLEANUP_FD int fd = -1;
 	struct fs_owner owner;
-	int r = fs_kept_owner(slot, dir->tree, mode, 0, &owner);
+	int r = fs_kept_mode(slot, dir, S_IFREG | (in->mode & 07777), in->umask);
 
+	if (r >= 0)
+		r = fs_kept_owner(slot, dir->tree, (mode_t)r, 0, &owner);
 	if (r < 0)
 		return r;
 	fd = open_tmpfile(dir, in, O_RDWR, fs_owner_host_mode(owner.mode));

@@ -17,6 +17,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "fuse/acl.h"
 #include "fuse/cred.h"
 #include "fuse/idmap.h"
 #include "fuse/op.h"
@@ -36,8 +37,7 @@ static void free_data(char **data)
 
 static bool is_acl(const char *name)
 {
-	return !strcmp(name, "system.posix_acl_access") ||
-	       !strcmp(name, "system.posix_acl_default");
+	return !strcmp(name, FS_ACL_ACCESS) || !strcmp(name, FS_ACL_DEFAULT);
 }
 
 /* A guest that does not know of ACLs would neither heed them nor keep them right. */
@@ -124,6 +124,8 @@ static ssize_t get(struct fs_slot *slot, const char *name, char *value, size_t s
 			TEMP_FAILURE_RETRY(getxattr(fs_fd_name(node.fd).text, host, value, size)));
 	if (n > 0 && size > 0 && translate(slot, name, FS_IDMAP_TO_GUEST, value, (size_t)n) < 0)
 		n = -EIO;
+	if (n > 0 && size > 0)
+		fs_kept_acl_show(&node, name, value, (size_t)n);
 	return n < 0 ? get_error(slot, name, (int)n) : n;
 }
 
@@ -239,7 +241,7 @@ static int set(struct fs_slot *slot)
 		setxattr(fs_fd_name(node.fd).text, host, what.value, what.size, what.flags)));
 	if (what.extra)
 		fs_cred_leave(&cred);
-	return r;
+	return r < 0 ? r : fs_kept_acl_set(&node, what.name, what.value, what.size, what.extra);
 }
 
 /* Not by libfuse, whose versions differ in what they make of the longer form. */

@@ -187,6 +187,24 @@ static struct fs_inode *recognise(struct fs_tree *tree, struct fs_found *found,
 	return held ? inode : NULL;
 }
 
+/* Without a file handle an fd keeps the number of a young one from being used again. */
+static void hold(struct fs_tree *tree, struct fs_inode *inode, int fd)
+{
+	int path;
+
+	if (fs_fds_reserve(tree, FS_FD_PATH) < 0)
+		return;
+	path = fs_reopen(tree->config.proc_fd, fd, O_PATH);
+	if (path < 0) {
+		fs_fds_release(tree, FS_FD_PATH);
+		return;
+	}
+	pthread_mutex_lock(&tree->lock);
+	path = fs_inode_fd_adopt(tree, inode, path);
+	pthread_mutex_unlock(&tree->lock);
+	fd_close(&path);
+}
+
 /*
  * Enters what `fd` shows. The file handle is consumed; so is the fd, with its room, when it is the
  * `own` O_PATH one.
@@ -195,7 +213,8 @@ static int enter(struct fs_tree *tree, struct fs_found *found, int fd, bool own,
 	struct fs_inode *parent, const char *name, struct fs_inode **inode)
 {
 	struct fs_inode *former = NULL;
-	struct fs_volume *volume;
+	struct fs_volume *volume = NULL;
+	bool doubt = false;
 	int surplus = own ? fd : -1, r = fs_volume_obtain(tree, &found->stx, fd, &volume);
 
 	if (r == 0 && volume->fhandles && !found->fhandle)
@@ -211,6 +230,8 @@ static int enter(struct fs_tree *tree, struct fs_found *found, int fd, bool own,
 		if (r == 0)
 			(*inode)->young = found->young;
 	}
+	if (r == 0)
+		doubt = !own && (*inode)->young && !(*inode)->fhandle;
 	if (r == 0) {
 		if (own)
 			surplus = fs_inode_fd_adopt(tree, *inode, fd);
@@ -219,8 +240,12 @@ static int enter(struct fs_tree *tree, struct fs_found *found, int fd, bool own,
 		tree->fds_used--;
 	}
 	pthread_mutex_unlock(&tree->lock);
+	if (doubt)
+		hold(tree, *inode, fd);
 	free(found->fhandle);
 	fs_inode_put(tree, former);
+	/* From here on the inode holds it. */
+	fs_volume_put(tree, volume);
 	fd_close(&surplus);
 	return r;
 }

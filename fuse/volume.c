@@ -125,8 +125,10 @@ static struct fs_volume *volume_new(struct fs_tree *tree, const struct statx *st
 	return volume;
 }
 
-static void volume_free(struct fs_tree *tree, struct fs_volume *volume)
+void fs_volume_free(struct fs_tree *tree, struct fs_volume *volume)
 {
+	if (!volume)
+		return;
 	if (volume->fd >= 0)
 		fs_fds_release(tree, FS_FD_LASTING);
 	fd_close(&volume->fd);
@@ -152,6 +154,8 @@ int fs_volume_obtain(
 
 	pthread_mutex_lock(&tree->lock);
 	*volume = fs_volume_find(tree, stx);
+	if (*volume)
+		(*volume)->users++;
 	pthread_mutex_unlock(&tree->lock);
 	if (*volume)
 		return 0;
@@ -162,7 +166,7 @@ int fs_volume_obtain(
 	if (tree->config.file_handles == FS_HANDLES_MANDATORY && !fresh->fhandles) {
 		log_guest("file handles", "a mount below the shared directory has none, and they "
 					  "are mandatory: what is there is refused");
-		volume_free(tree, fresh);
+		fs_volume_free(tree, fresh);
 		return -EOPNOTSUPP;
 	}
 	pthread_mutex_lock(&tree->lock);
@@ -174,9 +178,10 @@ int fs_volume_obtain(
 		*volume = fresh;
 		fresh = NULL;
 	}
+	if (*volume)
+		(*volume)->users++;
 	pthread_mutex_unlock(&tree->lock);
-	if (fresh)
-		volume_free(tree, fresh);
+	fs_volume_free(tree, fresh);
 	if (!*volume) {
 		log_guest("share", "more than %d file systems beneath the shared directory",
 			FS_VOLUMES_MAX);
@@ -185,12 +190,48 @@ int fs_volume_obtain(
 	return 0;
 }
 
+struct fs_volume *fs_volume_leave(struct fs_tree *tree, struct fs_volume *volume)
+{
+	struct fs_volume **link = &tree->volumes;
+
+	if (--volume->users)
+		return NULL;
+	while (*link != volume)
+		link = &(*link)->next;
+	*link = volume->next;
+	tree->n_volumes--;
+	return volume;
+}
+
+void fs_volume_put(struct fs_tree *tree, struct fs_volume *volume)
+{
+	if (!volume)
+		return;
+	pthread_mutex_lock(&tree->lock);
+	volume = fs_volume_leave(tree, volume);
+	pthread_mutex_unlock(&tree->lock);
+	fs_volume_free(tree, volume);
+}
+
+struct fs_volume *fs_volume_next(struct fs_tree *tree, struct fs_volume *volume)
+{
+	struct fs_volume *next;
+
+	pthread_mutex_lock(&tree->lock);
+	next = volume ? volume->next : tree->volumes;
+	if (next)
+		next->users++;
+	pthread_mutex_unlock(&tree->lock);
+	fs_volume_put(tree, volume);
+	return next;
+}
+
 void fs_volumes_free(struct fs_tree *tree)
 {
 	struct fs_volume *volume;
 
 	while ((volume = tree->volumes)) {
 		tree->volumes = volume->next;
-		volume_free(tree, volume);
+		fs_volume_free(tree, volume);
 	}
 }

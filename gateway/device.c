@@ -20,6 +20,7 @@
 #include "gateway/window.h"
 #include "vhostuser/checked.h"
 #include "vhostuser/fd.h"
+#include "vhostuser/log.h"
 #include "vhostuser/protocol.h"
 
 #define HIPRIO_QUEUE 0
@@ -40,6 +41,7 @@ struct gw_device {
 	struct gw_queue *queues[GW_QUEUES_MAX]; /* NULL: its ring was never started */
 	/* For the window: the rings that are started, those of them that are disabled. */
 	bool started[GW_QUEUES_MAX], paused[GW_QUEUES_MAX];
+	bool surplus;  /* more rings than were announced, which is logged */
 	bool stopping; /* a ring was stopped, and none started since */
 };
 
@@ -96,6 +98,16 @@ static int queue_of(struct gw_device *device, unsigned int index, struct gw_queu
 	return r;
 }
 
+/* They are served: it is a front-end's setting that does not fit ours. */
+static void note_surplus(struct gw_device *device, unsigned int index)
+{
+	if (device->surplus || index <= device->config.request_queues)
+		return;
+	device->surplus = true;
+	log_warn("front-end", "uses more request queues than --request-queues %u",
+		device->config.request_queues);
+}
+
 static int ring_start(void *ctx, unsigned int index, const struct vq_config *config,
 	struct vu_memory *memory, int kick, int call, int err)
 {
@@ -112,6 +124,7 @@ static int ring_start(void *ctx, unsigned int index, const struct vq_config *con
 	r = gw_queue_start(queue, config, memory, fd_steal(&kick_fd), call, err);
 	if (r)
 		return r;
+	note_surplus(device, index);
 	device->started[index] = true;
 	device->paused[index] = false;
 	device->stopping = false;

@@ -223,7 +223,10 @@ static enum gw_exit run(const struct gw_options *options)
 	/* Arenas of their own would cost each thread more than they could win it. */
 	mallopt(M_ARENA_MAX, 2);
 
-	if (gw_share_open(&share, options->shared_dir, &fds))
+	r = gw_share_open(&share, options->shared_dir, &fds);
+	if (r == -EMFILE)
+		return options->rlimit_nofile > 0 ? GW_EXIT_USAGE : GW_EXIT_INTERNAL;
+	if (r)
 		return GW_EXIT_CONFIG;
 	if (gw_endpoint_open(&endpoint, options)) {
 		gw_share_close(&share);

@@ -4,7 +4,6 @@
 
 #include <cap-ng.h>
 #include <ctype.h>
-#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
@@ -30,7 +29,7 @@ static int number_of(const char *name, size_t len)
 	return capng_name_to_capability(copy);
 }
 
-int gw_modcaps_parse(struct gw_modcaps *modcaps, const char *list)
+const char *gw_modcaps_parse(struct gw_modcaps *modcaps, const char *list)
 {
 	struct gw_modcaps fresh = *modcaps;
 	const char *end;
@@ -41,10 +40,10 @@ int gw_modcaps_parse(struct gw_modcaps *modcaps, const char *list)
 
 		end = strchrnul(list, ':');
 		if (*list != '+' && *list != '-')
-			return -EINVAL;
+			return list;
 		number = number_of(list + 1, (size_t)(end - list) - 1);
 		if (number < 0 || number > 63)
-			return -EINVAL;
+			return list;
 		bit = UINT64_C(1) << number;
 		fresh.add = *list == '+' ? fresh.add | bit : fresh.add & ~bit;
 		fresh.drop = *list == '-' ? fresh.drop | bit : fresh.drop & ~bit;
@@ -52,5 +51,5 @@ int gw_modcaps_parse(struct gw_modcaps *modcaps, const char *list)
 			break;
 	}
 	*modcaps = fresh;
-	return 0;
+	return NULL;
 }

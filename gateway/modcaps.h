@@ -11,6 +11,7 @@ struct gw_modcaps {
 
 /*
  * Adds a list as virtiofsd takes it: "+name" or "-name" with ':' between, in any case, with or
- * without "cap_"; the last word about a capability counts. -EINVAL, *modcaps unchanged.
+ * without "cap_"; the last word about a capability counts. NULL; or where in the list the word is
+ * that is none, *modcaps unchanged.
  */
-int gw_modcaps_parse(struct gw_modcaps *modcaps, const char *list);
+const char *gw_modcaps_parse(struct gw_modcaps *modcaps, const char *list);

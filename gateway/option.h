@@ -16,8 +16,9 @@ struct gw_option;
 /*
  * Takes a value into *options. `value` is NULL for an option that takes none, and for one whose
  * value is optional and was left out. Returns 0, or -EINVAL when the value is not one that the
- * option's help describes; for an option that adds up: -EEXIST when it contradicts an earlier
- * value, -E2BIG when there are too many; -ERANGE for a window's size (GW_WINDOW_RULE).
+ * option's help describes, by gw_wrong() where that does not tell enough; for an option that adds
+ * up: -EEXIST when it contradicts an earlier value, -E2BIG when there are too many; -ERANGE for a
+ * window's size (GW_WINDOW_RULE).
  */
 typedef int (*gw_option_set)(
 	const struct gw_option *option, struct gw_options *options, const char *value);
@@ -54,6 +55,10 @@ bool gw_option_needs_value(const struct gw_option *option);
  */
 int gw_option_take(struct gw_options *options, const struct gw_option *option, const char *spelled,
 	const char *value, char *why, size_t size);
+
+/* Says what is wrong with a value, for the message (printf). Returns -EINVAL. */
+int gw_wrong(struct gw_options *options, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* option_compat.c: what virtiofsd takes beside its long options. */
 

@@ -190,23 +190,35 @@ static int take_long(struct gw_options *options, const char *name, const char *v
 	return option->set(option, options, value);
 }
 
+/* One letter that takes no value; -f does nothing: we stay in the foreground. */
+static void take_letter(struct gw_options *options, char letter)
+{
+	if (letter == 'd')
+		(void)take_long(options, "log-level", "debug");
+	else if (letter == 'V')
+		(void)take_long(options, "version", NULL);
+	else if (letter == 'h')
+		(void)take_long(options, "help", NULL);
+}
+
 int gw_compat_short(
 	struct gw_options *options, int argc, char **argv, int *at, char *why, size_t size)
 {
-	const char *argument = argv[*at];
+	size_t letters;
+	const char *rest;
 
-	if (strcmp(argument, "-f") == 0) /* we never leave the foreground */
-		return 0;
-	if (strcmp(argument, "-d") == 0)
-		return take_long(options, "log-level", "debug");
-	if (strcmp(argument, "-V") == 0)
-		return take_long(options, "version", NULL);
-	if (strcmp(argument, "-h") == 0)
-		return take_long(options, "help", NULL);
-	if (strncmp(argument, "-o", 2) != 0)
+	if (argv[*at][0] != '-')
 		return -ENOENT;
-	if (argument[2])
-		return take_list(options, argument + 2, why, size);
+	letters = strspn(argv[*at] + 1, "fdVh");
+	rest = argv[*at] + 1 + letters;
+	if ((!letters && *rest != 'o') || (*rest && *rest != 'o'))
+		return -ENOENT;
+	for (size_t i = 0; i < letters; i++)
+		take_letter(options, argv[*at][1 + i]);
+	if (!*rest)
+		return 0;
+	if (rest[1])
+		return take_list(options, rest + 1, why, size);
 	if (*at + 1 < argc)
 		return take_list(options, argv[++*at], why, size);
 	snprintf(why, size, "-o needs a value: options with commas between");

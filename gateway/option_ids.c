@@ -32,6 +32,19 @@ static int parse_numbers(
 	return 0;
 }
 
+/* A count of 0 would do nothing, in silence. */
+static int add(struct fs_idmap *map, struct gw_options *options, enum fs_idmap_kind kind,
+	uint32_t from, uint32_t to, uint32_t count)
+{
+	int r = count ? fs_idmap_add(map, kind, from, to, count) : -EINVAL;
+
+	if (r == -EINVAL)
+		return count ? gw_wrong(options, "the range ends beyond the last id, %u",
+				       UINT32_MAX - 1)
+			     : gw_wrong(options, "COUNT is 0");
+	return r;
+}
+
 int gw_set_translation(
 	const struct gw_option *option, struct gw_options *options, const char *value)
 {
@@ -57,11 +70,13 @@ int gw_set_translation(
 		if (strncmp(value, kinds[i].name, len) != 0)
 			continue;
 		if (parse_numbers(value + len, ':', n, forbids ? 2 : 3, &end) || *end)
-			return -EINVAL;
-		return forbids ? fs_idmap_add(map, kinds[i].kind, n[0], 0, n[1])
-			       : fs_idmap_add(map, kinds[i].kind, n[0], n[1], n[2]);
+			return gw_wrong(options, "%d numbers must follow %s, none above %u",
+				forbids ? 2 : 3, kinds[i].name, UINT32_MAX);
+		return add(map, options, kinds[i].kind, n[0], forbids ? 0 : n[1],
+			forbids ? n[1] : n[2]);
 	}
-	return -EINVAL;
+	return gw_wrong(options, "KIND is guest, host, squash-guest, squash-host, forbid-guest or "
+				 "map");
 }
 
 /* Ids may stand once on each side of a map. */
@@ -89,9 +104,12 @@ int gw_set_namespace_map(
 
 	if (!separator || (separator >= '0' && separator <= '9') ||
 		parse_numbers(value + 1, separator, n, 3, &end) || end[0] != separator || end[1])
-		return -EINVAL;
-	if (n[2] == 0 || n[2] > UINT32_MAX - n[0] || n[2] > UINT32_MAX - n[1])
-		return -EINVAL;
+		return gw_wrong(options, "the same sign stands before, between and behind the "
+					 "three numbers");
+	if (n[2] == 0)
+		return gw_wrong(options, "COUNT is 0");
+	if (n[2] > UINT32_MAX - n[0] || n[2] > UINT32_MAX - n[1])
+		return gw_wrong(options, "the range ends beyond the last id, %u", UINT32_MAX - 1);
 	if (map->n == ARRAY_SIZE(map->ranges))
 		return -E2BIG;
 	if (overlaps(map, n[0], n[1], n[2]))

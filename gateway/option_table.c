@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The table of options. README's is compared with it by a test. */
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -127,8 +128,15 @@ static int set_log_level(
 	const struct gw_option *option, struct gw_options *options, const char *value)
 {
 	enum log_level level;
-	/* Rust virtiofsd has one more. */
-	int r = vu_log_level_parse(strcmp(value, "trace") == 0 ? "debug" : value, &level);
+	char word[8];
+	int r;
+
+	/* Rust virtiofsd has one more, and takes capitals. */
+	if ((size_t)snprintf(word, sizeof(word), "%s", value) >= sizeof(word))
+		return -EINVAL;
+	for (char *c = word; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	r = vu_log_level_parse(strcmp(word, "trace") == 0 ? "debug" : word, &level);
 
 	if (!r)
 		options->log_level = (int)level;
@@ -138,7 +146,14 @@ static int set_log_level(
 static int set_modcaps(
 	const struct gw_option *option, struct gw_options *options, const char *value)
 {
-	return gw_modcaps_parse(&options->modcaps, value);
+	const char *wrong = gw_modcaps_parse(&options->modcaps, value);
+
+	if (!wrong)
+		return 0;
+	return gw_wrong(options, *wrong == '+' || *wrong == '-'
+			? "there is no capability '%.*s'"
+			: "'%.*s' begins with neither + nor -",
+		(int)MIN(strcspn(wrong, ":"), 40u), wrong);
 }
 
 /* What to do instead of serving: the row's min says it. */

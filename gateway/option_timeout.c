@@ -57,18 +57,38 @@ static struct fs_timeout *find(struct fs_timeout *timeouts, const char *name, si
 	return NULL;
 }
 
+/* One KIND=SECONDS of `len` bytes. */
+static int take_one(
+	struct gw_options *options, struct fs_timeout *given, const char *text, size_t len)
+{
+	const char *equals = memchr(text, '=', len), *end = text + len;
+	struct fs_timeout *timeout;
+
+	if (!equals)
+		return gw_wrong(options, "'%.*s' is no KIND=SECONDS", (int)MIN(len, 40u), text);
+	timeout = find(given, text, (size_t)(equals - text));
+	if (!timeout)
+		return gw_wrong(options, "'%.*s' is no kind: attr, entry, negative or dir",
+			(int)MIN(equals - text, 40), text);
+	if (timeout->set)
+		return gw_wrong(options, "%.*s is there twice", (int)(equals - text), text);
+	if (parse_seconds(equals + 1, end, timeout))
+		return gw_wrong(options,
+			"%.*s: '%.*s' is no number of seconds from 0 to %u, with at most %d digits "
+			"behind the point",
+			(int)(equals - text), text, (int)MIN(end - equals - 1, 40), equals + 1,
+			SECONDS_MAX, NSEC_DIGITS);
+	return 0;
+}
+
 int gw_set_timeouts(const struct gw_option *option, struct gw_options *options, const char *value)
 {
 	struct fs_timeout given[FS_TIMEOUTS] = {0};
 	const char *at = value, *end;
 
 	do {
-		const char *equals = strchrnul(at, '=');
-		struct fs_timeout *timeout;
-
 		end = strchrnul(at, ',');
-		timeout = equals < end ? find(given, at, (size_t)(equals - at)) : NULL;
-		if (!timeout || timeout->set || parse_seconds(equals + 1, end, timeout))
+		if (take_one(options, given, at, (size_t)(end - at)))
 			return -EINVAL;
 		at = end + 1;
 	} while (*end);

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "gateway/option.h"
 #include "vhostuser/checked.h"
@@ -42,7 +43,8 @@ int gw_set_string(const struct gw_option *option, struct gw_options *options, co
 int gw_set_word(const struct gw_option *option, struct gw_options *options, const char *value)
 {
 	for (const struct gw_word *word = option->words; word->name; word++) {
-		if (strcmp(word->name, value) == 0) {
+		/* Capitals are no matter to Rust virtiofsd. */
+		if (strcasecmp(word->name, value) == 0) {
 			memcpy(field(option, options), &word->value, sizeof(word->value));
 			return 0;
 		}

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "fuse/xattrmap.h"
@@ -31,6 +32,16 @@ bool gw_option_needs_value(const struct gw_option *option)
 	return option->argument && option->argument[0] != '[';
 }
 
+int gw_wrong(struct gw_options *options, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(options->wrong, sizeof(options->wrong), format, args);
+	va_end(args);
+	return -EINVAL;
+}
+
 int gw_option_take(struct gw_options *options, const struct gw_option *option, const char *spelled,
 	const char *value, char *why, size_t size)
 {
@@ -42,6 +53,7 @@ int gw_option_take(struct gw_options *options, const struct gw_option *option, c
 		snprintf(why, size, "%s takes no value", spelled);
 		return -EINVAL;
 	}
+	options->wrong[0] = '\0';
 	switch (option->set(option, options, value)) {
 	case 0:
 		return 0;
@@ -56,10 +68,23 @@ int gw_option_take(struct gw_options *options, const struct gw_option *option, c
 		break;
 	default:
 		snprintf(why, size, "%s: it takes %s, not '%.80s' (%s)", spelled, option->argument,
-			value ? value : "", option->help);
+			value ? value : "", *options->wrong ? options->wrong : option->help);
 		break;
 	}
 	return -EINVAL;
+}
+
+/* What is no option may be meant as the value of one that need not have any. */
+static void explain_stray(char **argv, int at, char *why, size_t size)
+{
+	const char *before = at > 1 && strncmp(argv[at - 1], "--", 2) == 0 ? argv[at - 1] + 2 : "";
+	const struct gw_option *option = gw_option_find(before, strlen(before));
+
+	if (option && option->argument && !gw_option_needs_value(option))
+		snprintf(why, size, "'%.80s' is not an option; a value of --%s stands behind '='",
+			argv[at], option->name);
+	else
+		snprintf(why, size, "'%.80s' is not an option; see --help", argv[at]);
 }
 
 /* Parses argv[*at] and, when the value stands apart, the next one. */
@@ -76,7 +101,7 @@ static int parse_one(
 		r = gw_compat_short(options, argc, argv, at, why, size);
 		if (r != -ENOENT)
 			return r;
-		snprintf(why, size, "'%.80s' is not an option; see --help", argument);
+		explain_stray(argv, *at, why, size);
 		return -EINVAL;
 	}
 	equals = strchrnul(argument, '=');
@@ -186,16 +211,6 @@ static int check_xattr(struct gw_options *options, char *why, size_t size)
 	return -EINVAL;
 }
 
-/* Setting an ACL sets the mode, which is not the host's where it is kept. */
-static int check_owners(const struct gw_options *options, char *why, size_t size)
-{
-	if (!options->owner_xattr || options->posix_acl == FS_OFFER_NEVER)
-		return 0;
-	snprintf(why, size, "--posix-acl cannot be had with --owner-xattr: the ACLs would be the "
-			    "host's, and the modes the guest's");
-	return -EINVAL;
-}
-
 /* What only shows when all options are known. */
 static int check(struct gw_options *options, char *why, size_t size)
 {
@@ -218,7 +233,7 @@ static int check(struct gw_options *options, char *why, size_t size)
 				    "socket that we make");
 		return -EINVAL;
 	}
-	if (check_xattr(options, why, size) || check_owners(options, why, size))
+	if (check_xattr(options, why, size))
 		return -EINVAL;
 	return check_window(options, why, size);
 }
@@ -283,7 +298,7 @@ void gw_options_help(FILE *out)
 	for (const struct gw_option *option = gw_option_table; option->name; option++)
 		help_option(out, option);
 	fprintf(out,
-		"\nExit status: %d ended by SIGTERM or SIGINT, or the front-end left; "
+		"\nExit status: %d ended by SIGTERM, SIGINT or SIGHUP, or the front-end left; "
 		"%d internal failure;\n"
 		"%d usage; %d the shared directory; %d the socket; %d confinement; "
 		"%d the front-end broke the protocol.\n",

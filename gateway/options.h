@@ -80,6 +80,7 @@ struct gw_options {
 	struct fs_ids ids;                /* --translate-uid, --translate-gid */
 	struct gw_idmap uid_map, gid_map; /* of a user namespace */
 	bool owner_xattr;
+	char wrong[160];        /* while parsing: what about a value, beside what it may be */
 	char list[GW_LIST_MAX]; /* the strings out of -o, one after another */
 	size_t list_used;
 };

@@ -8,9 +8,9 @@
  *    |                                                                      |
  *    +---------------------- with --keep-listening -------------------------+---> END (exit status)
  *
- * One front-end at a time: while one is served the listening socket is not looked at, so others
- * wait in its backlog. Everything here runs on the main thread, and nothing blocks; queues run on
- * their own threads (queue.h) and end by themselves.
+ * One front-end at a time: while one is served nobody is accepted, so others wait in the socket's
+ * backlog, which is said once. Everything here runs on the main thread, and nothing blocks; queues
+ * run on their own threads (queue.h) and end by themselves.
  */
 #include "gateway/server.h"
 
@@ -23,6 +23,7 @@
 
 #include "gateway/device.h"
 #include "gateway/fault.h"
+#include "gateway/supervisor.h"
 #include "gateway/watch.h"
 #include "vhostuser/backend.h"
 #include "vhostuser/checked.h"
@@ -41,8 +42,9 @@ struct gw_server {
 	const struct gw_server_config *config;
 	struct ev_loop *loop;
 	struct gw_watch watch;
-	ev_signal signals[2];
+	ev_signal signals[3];
 	ev_io listen_io;
+	ev_io waiting_io; /* the same socket, while a front-end is served: another one is there */
 	ev_timer meet_timer;
 	double meet_delay;
 	int meet_error; /* the last one that was logged */
@@ -108,6 +110,7 @@ static void disconnect(struct gw_server *server)
 {
 	if (!server->backend)
 		return;
+	ev_io_stop(server->loop, &server->waiting_io);
 	ev_io_stop(server->loop, &server->backend_io);
 	ev_timer_stop(server->loop, &server->message_timer);
 	gw_device_free(server->device);
@@ -229,6 +232,8 @@ static int serve(struct gw_server *server, int fd)
 		return r;
 	}
 	log_info("front-end", "connected");
+	if (server->config->endpoint->role == GW_LISTENING)
+		ev_io_start(server->loop, &server->waiting_io);
 	watch_backend(server);
 	return 0;
 }
@@ -259,6 +264,12 @@ static void on_listen(struct ev_loop *loop, ev_io *io, int revents)
 		log_error("socket", "cannot accept a connection: %s", strerrordesc_np(-r));
 		end(server, GW_EXIT_SOCKET);
 	}
+}
+
+static void on_waiting(struct ev_loop *loop, ev_io *io, int revents)
+{
+	log_warn("front-end", "another one waits: one at a time is served");
+	ev_io_stop(loop, io);
 }
 
 static void try_connect(struct gw_server *server)
@@ -295,15 +306,16 @@ static void on_signal(struct ev_loop *loop, ev_signal *sig, int revents)
 
 static void take_signals(struct gw_server *server)
 {
-	static const int numbers[] = {SIGTERM, SIGINT};
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
 	sigset_t set;
 
-	sigemptyset(&set);
+	gw_end_signals(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		if (!sigismember(&set, numbers[i]))
+			continue;
 		ev_signal_init(&server->signals[i], on_signal, numbers[i]);
 		server->signals[i].data = server;
 		ev_signal_start(server->loop, &server->signals[i]);
-		sigaddset(&set, numbers[i]);
 	}
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
@@ -318,6 +330,7 @@ static void server_init(struct gw_server *server, const struct gw_server_config 
 		return;
 	gw_watch_init(&server->watch, server->loop);
 	ev_io_init(&server->listen_io, on_listen, config->endpoint->fd, EV_READ);
+	ev_io_init(&server->waiting_io, on_waiting, config->endpoint->fd, EV_READ);
 	ev_io_init(&server->backend_io, on_backend, -1, EV_READ);
 	ev_timer_init(&server->meet_timer, on_meet_timer, 0., 0.);
 	ev_timer_init(&server->message_timer, on_message_timeout, 0., MESSAGE_PATIENCE);

@@ -17,10 +17,12 @@
 #define FDS_OWN 48
 /* Per ring: kick, call and err, once here and once in the connection, and a thread's three. */
 #define FDS_QUEUE 12
+/* With fewer there is no room for the front-end's memory, or for a guest that opens a directory. */
+#define FDS_LEAST 100
 
 /*
  * Sets the limit of open files: to what is asked for or, where that is not permitted, to as many as
- * are. Few are not refused: what a guest may hold open is bounded by what there is.
+ * are.
  */
 static void set_limit(struct rlimit *limit, int asked)
 {
@@ -41,17 +43,29 @@ static void set_limit(struct rlimit *limit, int asked)
 		getrlimit(RLIMIT_NOFILE, limit);
 }
 
-static unsigned int fd_budget(const struct gw_share_fds *fds)
+static int fd_budget(const struct gw_share_fds *fds, unsigned int *budget)
 {
 	rlim_t own = FDS_OWN + FDS_QUEUE * (rlim_t)fds->n_queues + fds->n_window;
 	struct rlimit limit;
 
+	*budget = 256;
 	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return 256;
+		return 0;
 	set_limit(&limit, fds->limit);
+	if (limit.rlim_cur < FDS_LEAST) {
+		log_error("open files", "the limit is %ju%s, and %d are the least to work with",
+			(uintmax_t)limit.rlim_cur, fds->limit > 0 ? " (--rlimit-nofile)" : "",
+			FDS_LEAST);
+		return -EMFILE;
+	}
 	/* Where there is little, share it: a queue without a thread is worse than a slow cache. */
+	if (own > limit.rlim_cur / 2)
+		log_warn("open files", "few: the limit is %ju, of which the gateway itself may "
+				       "need %ju",
+			(uintmax_t)limit.rlim_cur, (uintmax_t)own);
 	own = MIN(own, limit.rlim_cur / 2);
-	return (unsigned int)MIN(limit.rlim_cur - own, (rlim_t)INT_MAX);
+	*budget = (unsigned int)MIN(limit.rlim_cur - own, (rlim_t)INT_MAX);
+	return 0;
 }
 
 static void explain(const char *dir, int error)
@@ -68,15 +82,17 @@ static void explain(const char *dir, int error)
 
 int gw_share_open(struct gw_share *share, const char *dir, const struct gw_share_fds *fds)
 {
-	int r = 0;
+	int r;
 
-	*share = (struct gw_share){.proc_fd = -1};
+	*share = (struct gw_share){.root_fd = -1, .proc_fd = -1};
+	r = fd_budget(fds, &share->fd_limit);
+	if (r < 0)
+		return r;
 	share->root_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (share->root_fd < 0) {
 		r = -errno;
 		explain(dir, -r);
 	}
-	share->fd_limit = fd_budget(fds);
 	return r;
 }
 

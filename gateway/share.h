@@ -18,7 +18,10 @@ struct gw_share_fds {
 	int limit;             /* --rlimit-nofile: 0: leave it as it is; -1: all that is allowed */
 };
 
-/* Opens the directory and sets the limit of open files. -errno: logged, one sentence. */
+/*
+ * Opens the directory and sets the limit of open files. -errno: logged, one sentence; -EMFILE when
+ * the limit is too low to serve anybody.
+ */
 int gw_share_open(struct gw_share *share, const char *dir, const struct gw_share_fds *fds);
 
 /* Opens /proc/self/fd: of the process that calls this, so not before a fork. -errno: logged. */

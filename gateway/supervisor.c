@@ -5,7 +5,7 @@
  * Theory of operation. A thread in an uninterruptible sleep (a FUSE or NFS file of the host that
  * hangs) keeps its whole process from ending, after SIGKILL too. Whoever waits for the service
  * would wait with it. So what was started is this small process with one thread that never
- * touches the share: it forwards SIGTERM and SIGINT to the service, passes its exit status on,
+ * touches the share: it forwards gw_end_signals() to the service, passes its exit status on,
  * and when the service does not end GW_SUPERVISOR_PATIENCE_MS after it was told to, or after it
  * said that it is about to, kills it and ends without it. The socket file is removed here, last.
  *
@@ -58,7 +58,8 @@ static enum gw_exit judge(const struct supervisor *self, int wait_status)
 	if (WIFEXITED(wait_status))
 		return (enum gw_exit)WEXITSTATUS(wait_status);
 	if (self->told && (self->killed || WTERMSIG(wait_status) == SIGTERM ||
-				  WTERMSIG(wait_status) == SIGINT))
+				  WTERMSIG(wait_status) == SIGINT ||
+				  WTERMSIG(wait_status) == SIGHUP))
 		return GW_EXIT_OK;
 	if (self->reported)
 		return self->status;
@@ -150,11 +151,21 @@ static void wait_for_child(struct supervisor *self)
 	}
 }
 
-static void watched_signals(sigset_t *set)
+void gw_end_signals(sigset_t *set)
 {
+	struct sigaction hangup;
+
 	sigemptyset(set);
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
+	/* A blocked signal is delivered to a signalfd although it is ignored. */
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+		sigaddset(set, SIGHUP);
+}
+
+static void watched_signals(sigset_t *set)
+{
+	gw_end_signals(set);
 	sigaddset(set, SIGCHLD);
 }
 

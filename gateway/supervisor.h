@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -14,6 +15,12 @@
 /* A service that was told to end gets this long; a busy machine may add to it up to a second. */
 #define GW_SUPERVISOR_PATIENCE_MS 700
 
+/*
+ * The signals that end the service: SIGTERM, SIGINT, and SIGHUP unless whoever started us had it
+ * ignored, as nohup(1) has.
+ */
+void gw_end_signals(sigset_t *set);
+
 /* The child's side of it. */
 struct gw_supervised {
 	pid_t parent;
@@ -22,7 +29,7 @@ struct gw_supervised {
 
 /*
  * Splits the process in two, before there are threads. In the child returns 0 at once, with
- * SIGTERM and SIGINT blocked and *supervised filled in. In the parent
+ * gw_end_signals() blocked and *supervised filled in. In the parent
  * returns 1 when the child is gone, the socket file removed, and *status what to exit with;
  * it has closed its copies of `endpoint` and `share`. -errno: logged.
  */

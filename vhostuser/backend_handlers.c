@@ -342,9 +342,10 @@ static int handle_set_vring_addr(struct vu_backend *backend, struct vu_message *
 }
 
 /*
- * A ring that goes on, goes on where it stood; one that begins anew has a new driver: the machine
- * was reset, or the driver loaded again. Front-ends that send no RESET_DEVICE (QEMU 7.2)
- * stop the rings for that as they do for a pause, and this is the first that tells the two apart.
+ * All rings were stopped. One that goes on, goes on where it stood; one that begins anew has a new
+ * driver: the machine was reset, or the driver loaded again. Front-ends that send no RESET_DEVICE
+ * (QEMU 7.2) stop the rings for that as they do for a pause, and this is the first that tells the
+ * two apart.
  */
 static int handle_set_vring_base(struct vu_backend *backend, struct vu_message *message)
 {
@@ -355,12 +356,12 @@ static int handle_set_vring_base(struct vu_backend *backend, struct vu_message *
 	if (base > UINT16_MAX)
 		return vu_fault(backend, -EPROTO, "base %u of a split ring", base);
 	ring->config.base = (uint16_t)base;
-	if (base != 0 || ring->left == 0)
+	if (base != 0 || ring->stood == 0)
 		return VU_DONE;
 	log_debug("front-end", "ring %u begins anew: so does the driver", ring->index);
 	/* Once: the driver may be at work when the next ring is told. */
 	for (size_t i = 0; i < backend->n_rings; i++)
-		backend->rings[i].left = 0;
+		backend->rings[i].stood = 0;
 	if (ops->renewed)
 		ops->renewed(backend->config.ctx);
 	return VU_DONE;

@@ -24,7 +24,8 @@ struct vu_ring {
 	unsigned int index;
 	struct vq_config config;
 	bool has_num, has_addr, enabled;
-	uint16_t left; /* the base that the last GET_VRING_BASE was told; 0 for a new one */
+	uint16_t left;  /* the base that it stopped at; 0: it is started, or new */
+	uint16_t stood; /* the same, once all rings were stopped together */
 	int kick;      /* owned until the ring starts, then the device's: -1 */
 	int call, err; /* owned; the device borrows them while the ring is started */
 };

@@ -112,6 +112,7 @@ int vu_ring_try_start(struct vu_backend *backend, struct vu_ring *ring)
 		vu_fault(backend, ret, "ring %u cannot start: %s", ring->index, strerror(-ret));
 		return break_ring(ring, ret);
 	}
+	ring->left = ring->stood = 0;
 	move(ring, VU_RING_RUNNING);
 	return VU_DONE;
 }
@@ -125,6 +126,17 @@ void vu_ring_stop(struct vu_backend *backend, struct vu_ring *ring)
 	backend->config.ops->ring_stop(backend->config.ctx, ring->index);
 }
 
+/* When a device is stopped, all of its rings are. */
+static void note_standstill(struct vu_backend *backend)
+{
+	for (size_t i = 0; i < backend->n_rings; i++) {
+		if (vu_ring_started(&backend->rings[i]))
+			return;
+	}
+	for (size_t i = 0; i < backend->n_rings; i++)
+		backend->rings[i].stood = backend->rings[i].left;
+}
+
 bool vu_ring_at_rest(struct vu_backend *backend, struct vu_ring *ring, uint16_t base)
 {
 	if (ring->state != VU_RING_STOPPING)
@@ -133,6 +145,8 @@ bool vu_ring_at_rest(struct vu_backend *backend, struct vu_ring *ring, uint16_t 
 	ring->left = base;
 	backend->n_stopping--;
 	move(ring, VU_RING_IDLE);
+	if (backend->n_stopping == 0)
+		note_standstill(backend);
 	return true;
 }
 
@@ -186,7 +200,7 @@ void vu_ring_forget(struct vu_ring *ring, bool enabled)
 {
 	vu_ring_rest(ring);
 	ring->config = (struct vq_config){0};
-	ring->left = 0;
+	ring->left = ring->stood = 0;
 	ring->has_num = false;
 	ring->has_addr = false;
 	ring->enabled = enabled;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "gateway/frontend/channel.h"
 #include "gateway/frontend/exit.h"
@@ -17,6 +18,7 @@ enum ft_verb { FT_VERIFY, FT_STORM, FT_FAULT, FT_HELP };
 /* Strings are borrowed from argv. */
 struct ft_options {
 	enum ft_verb verb;
+	enum ft_verb help; /* with FT_HELP: of which verb; FT_HELP: of all */
 	const char *socket;
 	bool listen; /* for a back-end that connects */
 	const struct dax_dialect *dialect;
@@ -35,6 +37,9 @@ struct ft_options {
  * bytes).
  */
 int ft_options_parse(struct ft_options *options, int argc, char **argv, char *why, size_t size);
+
+/* What --help prints: of one verb, or FT_HELP: of all. */
+void ft_help(FILE *out, enum ft_verb verb);
 
 /* As --fault has it. */
 const char *ft_fault_name(enum fw_fault fault);

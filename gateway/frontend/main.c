@@ -8,34 +8,6 @@
 #include "gateway/frontend/mount.h"
 #include "vhostuser/checked.h"
 
-static const char help[] =
-	"Usage: virtiofs-frontend dax verify|storm|fault SOCKET [options]\n"
-	"       virtiofs-frontend mount SOCKET DIR [options]    (see mount --help)\n"
-	"\n"
-	"dax tries the DAX window of a virtio-fs back-end with a window of its own, with no VM. It "
-	"makes\n"
-	"files in the shared directory and removes them again.\n"
-	"\n"
-	"  verify              loads and stores through the window against the files\n"
-	"  storm               how fast mappings are made\n"
-	"  fault               a front-end that errs: who is hurt, and who is not\n"
-	"\n"
-	"  --connect SOCKET    the back-end listens there (the same as SOCKET alone)\n"
-	"  --listen SOCKET     wait there for a back-end that connects\n"
-	"  --dialect NAME      seed, fs-v2, fs-count or shmem (default shmem)\n"
-	"  --window SIZE       the window's bytes, 4M or more (default 256M); shmem: the back-end "
-	"says\n"
-	"  --count N           verify: random operations (default 100000)\n"
-	"  --seconds N         storm: how long (default 5)\n"
-	"  --depth N           storm: requests in flight, 1 to 64 (default 16)\n"
-	"  --fault NAME        refuse, delay, ack-late-region, drop, short or die\n"
-	"  --seed N            of patterns and random operations (default: the time; it is told)\n"
-	"  --json              the summary as one JSON object on stdout\n"
-	"\n"
-	"Exit status: 0 all well, 1 a wrong byte or a failed check, 2 usage, 3 the back-end does "
-	"not\n"
-	"offer DAX or broke a protocol.\n";
-
 static enum ft_exit dax(int argc, char **argv)
 {
 	struct ft_options options;
@@ -48,7 +20,7 @@ static enum ft_exit dax(int argc, char **argv)
 		return FT_EXIT_USAGE;
 	}
 	if (options.verb == FT_HELP) {
-		fputs(help, stdout);
+		ft_help(stdout, options.help);
 		return FT_EXIT_OK;
 	}
 	fprintf(stderr, "seed %llu\n", (unsigned long long)options.seed);
@@ -79,7 +51,7 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].run(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "--help")) {
-		fputs(help, stdout);
+		ft_help(stdout, FT_HELP);
 		return FT_EXIT_OK;
 	}
 	if (argc > 1 && !strcmp(argv[1], "--version")) {

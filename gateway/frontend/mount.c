@@ -14,13 +14,15 @@
  *                           waits with ENOTCONN, and what is left of the mount is detached
  *
  * Unmounting may hang with the back-end; so a second signal, UNMOUNT_MS, or the back-end's end turn
- * it into the last of the three.
+ * it into the last of the three. A signal that comes within TWICE_MS is no second one: timeout(1),
+ * and a shell whose terminal is closed, send each of theirs twice.
  *
  * The eventfds of the rings are the back-end's as much as ours, so it may make them such that a
  * write blocks. Hence nothing is waited for at the end that a signal, sent again and again, does
  * not get out of its system call.
  *
- * What threads share: `end` (the first reason wins), eventfds, and what is constant by then.
+ * What threads share: `end` (the first reason wins), `given_up`, eventfds, and what is constant by
+ * then.
  */
 #include "gateway/frontend/mount.h"
 
@@ -51,6 +53,7 @@
 #define INIT_MS    10000
 #define UNMOUNT_MS 30000
 #define DESTROY_MS 2000
+#define TWICE_MS   250
 #define NUDGE_MS   100
 
 /* What is waited for beside fm_end's reasons. */
@@ -79,6 +82,7 @@ struct run {
 	int over;                     /* eventfd: `end` was set, or a queue's loop has ended */
 	_Atomic int end;              /* enum fm_end, of those that end the mount */
 	_Atomic unsigned int working; /* queues' loops */
+	_Atomic bool given_up;        /* unmounting in service, which is logged */
 	bool unmounting;
 	pthread_t unmounter;
 	struct worker workers[FM_QUEUES_MAX];
@@ -282,7 +286,7 @@ static void sync_point(const struct run *run)
 {
 	int r = fm_point_sync(&run->point);
 
-	if (r < 0)
+	if (r < 0 && !atomic_load(&run->given_up))
 		log_error(run->point.dir, "not all was written: %s", strerror(-r));
 }
 
@@ -310,7 +314,7 @@ static void *unmount_thread(void *arg)
 /* A signal came: unmounts while the queues go on. */
 static enum event unmount_in_service(struct run *run)
 {
-	int64_t deadline = vu_now_ms() + UNMOUNT_MS;
+	int64_t began = vu_now_ms();
 	enum event event = NOTHING;
 	int r = pthread_create(&run->unmounter, NULL, unmount_thread, run);
 
@@ -319,15 +323,19 @@ static enum event unmount_in_service(struct run *run)
 		return NOTHING;
 	}
 	run->unmounting = true;
-	while (event == NOTHING || event == READY) {
-		int64_t left = deadline - vu_now_ms();
+	while (event != OVER) {
+		int64_t passed = vu_now_ms() - began;
 
-		if (left <= 0)
+		if (passed >= UNMOUNT_MS || (event == SIGNALLED && passed >= TWICE_MS))
 			break;
-		event = wait_event(run, (int)left);
+		event = wait_event(run, (int)(UNMOUNT_MS - passed));
 	}
-	if (event != OVER)
-		log_warn(run->point.dir, "unmounting takes too long: given up");
+	if (event != OVER) {
+		atomic_store(&run->given_up, true);
+		log_warn(run->point.dir, "%s: unmounting is given up, and what was in memory only "
+					 "may be lost",
+			event == SIGNALLED ? "a second signal" : "it takes too long");
+	}
 	return event;
 }
 
@@ -425,7 +433,7 @@ static enum ft_exit serve(struct run *run)
 		return FT_EXIT_FAILED;
 	if (event == OVER)
 		destroy_session(run);
-	return FT_EXIT_OK;
+	return atomic_load(&run->given_up) ? FT_EXIT_FAILED : FT_EXIT_OK;
 }
 
 enum ft_exit fm_mount(const struct fm_options *options)

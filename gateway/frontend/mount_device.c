@@ -9,6 +9,7 @@
 
 #include "gateway/frontend/mount_hiprio.h"
 #include "gateway/frontend/mount_queue.h"
+#include "gateway/frontend/reason.h"
 #include "vhostuser/checked.h"
 #include "vhostuser/log.h"
 
@@ -94,7 +95,7 @@ int fm_device_open(struct fm_device *device, const struct fm_options *options)
 	r = options->listen ? vu_frontend_accept(options->socket, CONNECT_MS, &device->fe)
 			    : vu_frontend_connect(options->socket, CONNECT_MS, &device->fe);
 	if (r < 0) {
-		log_error(options->socket, "no back-end: %s", strerror(-r));
+		log_error(options->socket, "%s: %s", ft_connect_failed(r), strerror(-r));
 		return r;
 	}
 	r = negotiate(device, options);
@@ -103,7 +104,8 @@ int fm_device_open(struct fm_device *device, const struct fm_options *options)
 	if (r == 0)
 		r = start_queues(device, options->queues);
 	if (r < 0)
-		log_error(options->socket, "the device was not opened: %s", strerror(-r));
+		log_error(options->socket, "the device was not opened: %s%s", strerror(-r),
+			ft_open_hint(r));
 	return r;
 }
 

@@ -24,10 +24,9 @@ static const char help[] =
 	"on\n"
 	"  --foreground        stay in the foreground (it always does)\n"
 	"\n"
-	"Exit status: 0 unmounted, 1 nothing could be mounted, 2 usage, 3 the back-end is not "
-	"there, "
-	"went\n"
-	"away or broke a protocol.\n";
+	"Exit status: 0 unmounted, 1 nothing could be mounted, or unmounting given up, 2 usage, "
+	"3 the\n"
+	"back-end is not there, went away or broke a protocol.\n";
 
 enum ft_exit fm_main(int argc, char **argv)
 {

@@ -23,6 +23,7 @@ enum {
 	OPT_JSON,
 	OPT_HELP
 };
+#define BIT_OF(opt) (UINT32_C(1) << ((opt)-OPT_CONNECT))
 
 static const struct option longs[] = {
 	{"connect", required_argument, NULL, OPT_CONNECT},
@@ -160,8 +161,22 @@ static bool take_option(struct ft_options *o, int opt, const char *value)
 	return good;
 }
 
+/* What would have no effect is refused: `given` has a bit for each option. */
+static const char *idle_option(const struct ft_options *o, uint32_t given)
+{
+	if (o->verb != FT_STORM && given & BIT_OF(OPT_SECONDS))
+		return "--seconds is for storm alone";
+	if (o->verb != FT_STORM && given & BIT_OF(OPT_DEPTH))
+		return "--depth is for storm alone";
+	if (o->verb != FT_VERIFY && given & BIT_OF(OPT_COUNT))
+		return "--count is for verify alone";
+	if (o->shmem && given & BIT_OF(OPT_WINDOW))
+		return "--window is not for the dialect shmem, where the back-end says the size";
+	return NULL;
+}
+
 /* What only shows when all options are known. */
-static const char *disagree(struct ft_options *o)
+static const char *disagree(struct ft_options *o, uint32_t given)
 {
 	o->shmem = dax_dialect_batch(o->dialect) == 1;
 	if (o->verb == FT_FAULT && o->fault == FW_FAULT_NONE)
@@ -170,26 +185,29 @@ static const char *disagree(struct ft_options *o)
 		return "--fault is for `fault`, not for verify or storm";
 	if (o->fault == FW_FAULT_ACK_LATE_REGION && !o->shmem)
 		return "only the dialect shmem has memory regions that can be late";
-	return NULL;
+	return idle_option(o, given);
 }
 
-static const char *complete(
-	struct ft_options *o, int argc, char **argv, char *unknown, size_t size)
+/* FT_HELP: of none. */
+static enum ft_verb verb_of(const char *name)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (!strcmp(name, verbs[i]))
+			return (enum ft_verb)i;
+	return FT_HELP;
+}
+
+static const char *complete(struct ft_options *o, int argc, char **argv, uint32_t given,
+	char *unknown, size_t size)
 {
 	const char *verb = optind < argc ? argv[optind++] : "";
-	bool known = false;
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(verbs); i++) {
-		if (!strcmp(verb, verbs[i])) {
-			o->verb = (enum ft_verb)i;
-			known = true;
-		}
-	}
-	if (!known && *verb) {
+	o->verb = verb_of(verb);
+	if (o->verb == FT_HELP && *verb) {
 		snprintf(unknown, size, "'%s' is unknown: verify, storm or fault", verb);
 		return unknown;
 	}
-	if (!known)
+	if (o->verb == FT_HELP)
 		return "what to do is missing: verify, storm or fault";
 	if (!o->socket && optind < argc)
 		o->socket = argv[optind++];
@@ -197,12 +215,13 @@ static const char *complete(
 		return "the socket is missing: SOCKET, --connect SOCKET or --listen SOCKET";
 	if (optind < argc)
 		return "there is one argument too many";
-	return disagree(o);
+	return disagree(o, given);
 }
 
 int ft_options_parse(struct ft_options *options, int argc, char **argv, char *why, size_t size)
 {
 	const char *wrong = NULL;
+	uint32_t given = 0;
 	int opt, index = -1;
 
 	*options = (struct ft_options){
@@ -225,10 +244,14 @@ int ft_options_parse(struct ft_options *options, int argc, char **argv, char *wh
 					rule_of(opt), optarg ? optarg : "");
 			return -EINVAL;
 		}
-		if (options->verb == FT_HELP)
-			return 0;
+		given |= BIT_OF(opt);
+		if (options->verb != FT_HELP)
+			continue;
+		/* Its verb stands first, if it is there. */
+		options->help = verb_of(argc > 1 ? argv[1] : "");
+		return 0;
 	}
-	wrong = complete(options, argc, argv, why, size);
+	wrong = complete(options, argc, argv, given, why, size);
 	if (wrong && wrong != why)
 		snprintf(why, size, "%s", wrong);
 	return wrong ? -EINVAL : 0;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "gateway/frontend/dax.h"
+#include "gateway/frontend/reason.h"
 #include "vhostuser/checked.h"
 #include "vhostuser/clock.h"
 
@@ -60,7 +61,7 @@ static int connect_device(struct ft_run *run)
 	r = o->listen ? vu_frontend_accept(o->socket, CONNECT_MS, &run->fe)
 		      : vu_frontend_connect(o->socket, CONNECT_MS, &run->fe);
 	if (r < 0)
-		ft_error(run, "%s: no back-end is there: %s", o->socket, strerror(-r));
+		ft_error(run, "%s: %s: %s", o->socket, ft_connect_failed(r), strerror(-r));
 	return r;
 }
 
@@ -153,7 +154,7 @@ enum ft_exit ft_open(struct ft_run *run, const struct ft_options *options)
 	if (r == 0)
 		return FT_EXIT_OK;
 	if (!run->error[0])
-		ft_error(run, "the device was not opened: %s", ft_result(r));
+		ft_error(run, "the device was not opened: %s%s", ft_result(r), ft_open_hint(r));
 	return FT_EXIT_PROTOCOL;
 }
 

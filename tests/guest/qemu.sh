@@ -11,6 +11,7 @@
 # GUEST_APPEND  more words for the kernel's command line
 # GUEST_MEMORY  guest memory in MiB (default 512)
 # GUEST_QUEUES  request queues of the device (default 1)
+# GUEST_QUEUE_SIZE  entries of each of its queues (default 1024)
 # GUEST_SERVER  yes: QEMU is the socket's server and waits for the back-end
 # GUEST_QEMU    the QEMU to run (default: the machine's; tests/guest/newqemu prints a newer one's)
 # GUEST_DEVICE  fs (default): vhost-user-fs; window: QEMU 11.1's generic device, which has memory
@@ -66,7 +67,7 @@ qemu_command()
 		[[ $(<"$kernel/version") == 6.1.* ]] || accel=tcg,thread=single
 	fi
 	[[ ${GUEST_SERVER:-no} == no ]] || server=,server=on
-	device=vhost-user-fs-pci,chardev=fs,tag=$tag,queue-size=1024
+	device=vhost-user-fs-pci,chardev=fs,tag=$tag,queue-size=${GUEST_QUEUE_SIZE:-1024}
 	device+=,num-request-queues=${GUEST_QUEUES:-1}
 	if [[ ${GUEST_DEVICE:-fs} == window ]]; then
 		# 26 is virtio-fs; 44 the bytes of its configuration; one queue is for FORGETs.

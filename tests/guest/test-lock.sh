@@ -160,6 +160,27 @@ test_dead_guest()
 	backend_gone a
 }
 
+# More wait than the ring has room for, QEMU's own default: the unlock gets through all the same.
+test_full_ring()
+{
+	GUEST_QUEUE_SIZE=128 guest_start c --posix-lock --flock --cache never
+	hold c fcntl /mnt/full
+	wait_until 5 has_it c
+	guest c 'i=0; while [ $i -lt 150 ]; do
+			guest-tool lock-hold fcntl /mnt/full /tmp/next >>/tmp/refused 2>&1 &
+			i=$((i + 1))
+		done'
+	check "lock: with a queue of 128 entries 64 may wait" wait_until 20 guest c \
+		'test "$(grep -c "No locks available" /tmp/refused)" -eq 86'
+	check "lock: the others hold up nothing" guest c 'echo x >/mnt/other; ls /mnt >/dev/null' 10
+	kill_holder c
+	check "lock: and one of them has the lock when it is free" wait_until 5 guest c \
+		'test -e /tmp/next'
+	guest c 'killall -KILL guest-tool; sleep 0.1' || true
+	check "lock: killed, they are gone" wait_until 20 guest c '! pidof guest-tool >/dev/null'
+	guest_stop c
+}
+
 guest_start a --posix-lock --flock --cache never
 guest_start b --posix-lock --flock --cache never
 for kind in fcntl flock; do
@@ -178,4 +199,5 @@ kill_holder a
 test_stopped_guest
 test_dead_guest
 guest_stop b
+test_full_ring
 finish

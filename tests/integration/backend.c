@@ -27,6 +27,14 @@
 
 const char *be_gateway_path;
 bool be_peer;
+const char *be_rust_path;
+
+static const char *program(void)
+{
+	if (be_rust_path)
+		return be_rust_path;
+	return be_peer ? PEER_PATH : be_gateway_path;
+}
 
 struct args {
 	const char *argv[MAX_ARGS];
@@ -202,6 +210,18 @@ static void socket_args(struct args *args, const struct be *be, enum be_socket r
 	}
 }
 
+/* The Rust virtiofsd takes our options, as far as it has them. */
+static void rust_args(struct args *args, const struct be *be, const struct be_options *o)
+{
+	add_format(args, "--shared-dir=%s", be->share);
+	add(args, "--sandbox=chroot");
+	add_format(args, "--cache=%s", o->cache ? o->cache : "auto");
+	if (o->readonly)
+		add(args, "--readonly");
+	if (o->tag)
+		add_format(args, "--tag=%s", o->tag);
+}
+
 static void gateway_args(struct args *args, const struct be *be, const struct be_options *o)
 {
 	/* LeakSanitizer reads /proc, which a chroot hides: tests/run says "none" for it. */
@@ -250,13 +270,15 @@ int be_start(struct be *be, const struct be_options *options)
 		return r;
 	be->listens = o->socket == BE_SOCKET_PATH || o->socket == BE_FD_LISTENING;
 	add_all(&args, o->prefix);
-	add(&args, be_peer ? PEER_PATH : be_gateway_path);
+	add(&args, program());
 	socket_args(&args, be, o->socket, theirs);
-	if (be_peer)
+	if (be_rust_path)
+		rust_args(&args, be, o);
+	else if (be_peer)
 		peer_args(&args, be, o);
 	else
 		gateway_args(&args, be, o);
-	add_all(&args, be_peer && o->peer ? o->peer : o->extra);
+	add_all(&args, be_peer && !be_rust_path && o->peer ? o->peer : o->extra);
 	r = spawn(be, &args, theirs);
 	if (theirs >= 0)
 		close(theirs);
@@ -475,7 +497,7 @@ bool be_sanitized(void)
 	static int known = -1;
 
 	if (known < 0) {
-		FILE *f = fopen(be_peer ? PEER_PATH : be_gateway_path, "re");
+		FILE *f = fopen(program(), "re");
 		static const char mark[] = "__asan_init", mark2[] = "__tsan_init";
 		char block[65536 + 16] = "";
 		size_t n;

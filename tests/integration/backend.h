@@ -52,6 +52,8 @@ struct be {
 /* Set up by harness.c from the command line and the environment. */
 extern const char *be_gateway_path;
 extern bool be_peer;
+/* Of the peer in Rust (then be_peer is true, too); NULL: it is not the one. */
+extern const char *be_rust_path;
 
 /* Makes the scratch directory and starts the back-end; be_free() whatever it returns. */
 int be_start(struct be *be, const struct be_options *options);

@@ -173,7 +173,8 @@ static void skip_on_peer(void **state)
 {
 	const struct it_difference *difference = *state;
 
-	print_message("skipped on the peer: %s: %s\n", difference->test, difference->reason);
+	print_message("skipped on the peer: %s: %s\n", difference->test,
+		be_rust_path ? difference->rust : difference->reason);
 	skip();
 }
 
@@ -181,7 +182,8 @@ static const struct it_difference *difference_of(
 	const char *test, const struct it_difference *differences, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!strcmp(test, differences[i].test))
+		if (!strcmp(test, differences[i].test) &&
+			(be_rust_path ? differences[i].rust : differences[i].reason))
 			return &differences[i];
 	return NULL;
 }
@@ -194,7 +196,8 @@ int it_main(int argc, char **argv, const char *suite, const struct CMUnitTest *t
 	struct sigaction sa = { .sa_handler = on_alarm };
 	size_t n_chosen = 0;
 
-	be_peer = backend && !strcmp(backend, "peer");
+	be_rust_path = backend && !strcmp(backend, "rust") ? getenv("PEER") : NULL;
+	be_peer = be_rust_path || (backend && !strcmp(backend, "peer"));
 	be_gateway_path = argc > 1 ? argv[1] : getenv("GATEWAY");
 	if (!chosen || (!be_peer && !be_gateway_path)) {
 		fprintf(stderr, "usage: %s GATEWAY, or BACKEND=peer\n", argv[0]);

@@ -50,16 +50,17 @@ int it_setup_bare(void **state);
 int it_teardown_bare(void **state);
 #define IT_BARE_TEST(fn) { #fn, fn, it_setup_bare, it_teardown_bare, NULL }
 
-/* A test that the peer does not pass, and why. Counted as skipped there. */
+/* A test that a peer does not pass, and why. Counted as skipped there. */
 struct it_difference {
 	const char *test;
-	const char *reason;
+	const char *reason; /* the C virtiofsd; NULL: it passes */
+	const char *rust;   /* the Rust one, in the same way */
 };
 
 /*
- * Reads the command line ([GATEWAY]) and the environment (BACKEND=peer, GATEWAY=path), runs the
- * suite. TEST_FILTER=pattern picks tests; PEER_ALL=1 runs those that the peer is known to fail, to
- * see whether the list is still true.
+ * Reads the command line ([GATEWAY]) and the environment (GATEWAY=path; BACKEND=peer, or rust with
+ * PEER=path), runs the suite. TEST_FILTER=pattern picks tests; PEER_ALL=1 runs those that the peer
+ * is known to fail, to see whether the list is still true.
  */
 int it_main(int argc, char **argv, const char *suite, const struct CMUnitTest *tests, size_t n,
 	const struct it_difference *differences, size_t n_differences);
@@ -79,6 +80,19 @@ struct fc *it_connect(struct it *it, const struct fc_options *options);
 struct vu_frontend *it_frontend(struct it *it);
 /* Drops the client, as a front-end that goes away. */
 void it_disconnect(struct it *it);
+
+/*
+ * A back-end of nobody's, for be_options.prefix: `sh -c IT_AS_NOBODY sh` gives nobody the share and
+ * runs the gateway as nobody (setpriv). With IT_WITH_SUBIDS nobody has also been given the users
+ * and groups from 200000 on, in a mount namespace that it needs (unshare -m).
+ */
+#define IT_AS_NOBODY                                                                               \
+	"for a; do case $a in --shared-dir=*) chown 65534:65534 \"${a#*=}\";; esac; done; "        \
+	"exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\""
+#define IT_WITH_SUBIDS                                                                             \
+	"for a; do case $a in --shared-dir=*) d=${a#*=}/..;; esac; done; "                         \
+	"echo 65534:200000:65536 >$d/sub && "                                                      \
+	"mount --bind $d/sub /etc/subuid && mount --bind $d/sub /etc/subgid; " IT_AS_NOBODY
 
 /* Path of a name in the share, in a ring of static buffers. */
 const char *it_path(const struct it *it, const char *name);

@@ -295,26 +295,17 @@ static void no_id_escapes_its_map(void **state)
 	assert_owned_in_ranges(it, "mine/child");
 }
 
-#define AS_NOBODY                                                                                  \
-	"for a; do case $a in --shared-dir=*) chown 65534:65534 \"${a#*=}\";; esac; done; "        \
-	"exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\""
-/* The same where nobody has been given ids: 200000 and on. */
-#define WITH_SUBIDS                                                                                \
-	"for a; do case $a in --shared-dir=*) d=${a#*=}/..;; esac; done; "                         \
-	"echo 65534:200000:65536 >$d/sub && "                                                      \
-	"mount --bind $d/sub /etc/subuid && mount --bind $d/sub /etc/subgid; " AS_NOBODY
-
 /* With one's own group in it, a user namespace lets nobody change supplementary groups. */
 static struct it_options own_group = {
 	.be = { .socket = BE_FD_LISTENING,
-		.prefix = ARGS("unshare", "-m", "sh", "-c", WITH_SUBIDS, "sh"),
+		.prefix = ARGS("unshare", "-m", "sh", "-c", IT_WITH_SUBIDS, "sh"),
 		.extra = ARGS("--uid-map=:0:65534:1:", "--uid-map=:1:200000:65535:",
 			"--gid-map=:0:65534:1:", "--gid-map=:1:200000:65535:") },
 	.no_mount = true,
 };
 static struct it_options one_group = {
 	.be = { .socket = BE_FD_LISTENING,
-		.prefix = ARGS("unshare", "-m", "sh", "-c", WITH_SUBIDS, "sh"),
+		.prefix = ARGS("unshare", "-m", "sh", "-c", IT_WITH_SUBIDS, "sh"),
 		.extra = ARGS("--uid-map=:0:65534:1:", "--uid-map=:1:200000:65535:",
 			"--gid-map=:0:65534:1:") },
 	.no_mount = true,
@@ -492,7 +483,7 @@ static void names_stay_behind_their_map(void **state)
 
 static struct it_options kept = {
 	.be = { .socket = BE_FD_LISTENING,
-		.prefix = ARGS("sh", "-c", AS_NOBODY, "sh"),
+		.prefix = ARGS("sh", "-c", IT_AS_NOBODY, "sh"),
 		.extra = ARGS("--owner-xattr", "--xattr",
 			"--translate-uid=forbid-guest:0:1") },
 };

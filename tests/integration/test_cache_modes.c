@@ -181,7 +181,7 @@ static const struct CMUnitTest tests[] = {
 };
 
 static const struct it_difference differences[] = {
-	{ "given_timeouts", "it has one timeout for all" },
+	{ "given_timeouts", "it has one timeout for all", "it has no --timeout" },
 	{ "cache_metadata", "it has no such mode" },
 	{ "cache_always", "its OPENDIR answers CACHE_DIR without KEEP_CACHE" },
 };

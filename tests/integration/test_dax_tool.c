@@ -53,10 +53,10 @@ static int tool(const struct it *it, const char *verb, const char *dialect, cons
 	const char *value)
 {
 	const char *program = getenv("FRONTEND");
-	bool connects = it->be.listens;
+	bool connects = it->be.listens, sized = strcmp(dialect, "shmem") != 0;
 	const char *const args[] = {"virtiofs-frontend", "dax", verb,
-		connects ? "--connect" : "--listen", it->be.sock, "--dialect", dialect, "--window",
-		WINDOW, name, value, NULL};
+		connects ? "--connect" : "--listen", it->be.sock, "--dialect", dialect, name, value,
+		sized ? "--window" : NULL, WINDOW, NULL};
 	int status;
 	pid_t pid;
 
@@ -343,6 +343,70 @@ static void usage_is_said(void **state)
 	assert_int_equal(tool(*state, "verify", "fs-v2", "--fault", "drop"), 2);
 	assert_int_equal(tool(*state, "storm", "fs-v2", "--depth", "65"), 2);
 	assert_int_equal(tool(*state, "storm", "fs-v2", "--seconds", "-1"), 2);
+	/* What would have no effect. */
+	assert_int_equal(tool(*state, "verify", "fs-v2", "--seconds", "3"), 2);
+	assert_int_equal(tool(*state, "verify", "fs-v2", "--depth", "3"), 2);
+	assert_int_equal(tool(*state, "storm", "fs-v2", "--count", "3"), 2);
+	assert_int_equal(tool(*state, "verify", "shmem", "--window", "64M"), 2);
+}
+
+/* What the tool prints, to stdout and stderr. */
+static void tool_says(const char *before, const char *args, int status, char *out, size_t size)
+{
+	char command[600];
+	FILE *pipe;
+	size_t n;
+
+	snprintf(command, sizeof(command), "exec %s \"$FRONTEND\" dax %s 2>&1 </dev/null",
+		before, args);
+	pipe = popen(command, "re");
+	assert_non_null(pipe);
+	n = fread(out, 1, size - 1, pipe);
+	out[n] = '\0';
+	assert_int_equal(WEXITSTATUS(pclose(pipe)), status);
+}
+
+/* The options of the verb and of no other. */
+static void help_is_the_verbs_own(void **state)
+{
+	char out[4096];
+
+	tool_says("", "verify --help", 0, out, sizeof(out));
+	assert_non_null(strstr(out, "--count"));
+	assert_null(strstr(out, "--seconds"));
+	assert_null(strstr(out, "--fault"));
+	tool_says("", "storm --help", 0, out, sizeof(out));
+	assert_non_null(strstr(out, "--seconds"));
+	assert_null(strstr(out, "--count"));
+	tool_says("", "--help", 0, out, sizeof(out));
+	assert_non_null(strstr(out, "--count"));
+	assert_non_null(strstr(out, "--seconds"));
+	assert_non_null(strstr(out, "--fault"));
+}
+
+/* A back-end that maps nothing: what to look at is said. */
+static void a_window_without_use_is_said(void **state)
+{
+	struct it *it = *state;
+	char args[300], out[4096];
+
+	snprintf(args, sizeof(args), "verify --count 1 --connect %s", it->be.sock);
+	tool_says("", args, 3, out, sizeof(out));
+	assert_non_null(strstr(out, "maps nothing"));
+	assert_non_null(strstr(out, "another --dialect, or its log says why"));
+}
+
+/* The socket is its user's alone. */
+static void a_forbidden_socket_is_said(void **state)
+{
+	struct it *it = *state;
+	char args[300], out[4096];
+
+	if (geteuid() != 0)
+		skip();
+	snprintf(args, sizeof(args), "verify --connect %s", it->be.sock);
+	tool_says("setpriv --reuid=65534 --clear-groups", args, 3, out, sizeof(out));
+	assert_non_null(strstr(out, "we may not connect to the back-end: Permission denied"));
 }
 
 static const struct it_difference differences[] = {
@@ -371,6 +435,9 @@ static const struct it_difference differences[] = {
 	{"options_without_a_window_are_said", "it has no window"},
 	{"no_window_is_said", "the tool's words, not the back-end's"},
 	{"usage_is_said", "the tool's words, not the back-end's"},
+	{"help_is_the_verbs_own", "the tool's words, not the back-end's"},
+	{"a_window_without_use_is_said", "it has no window"},
+	{"a_forbidden_socket_is_said", "the tool's words, not the back-end's"},
 };
 
 static const struct CMUnitTest tests[] = {
@@ -399,6 +466,9 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(a_window_that_nobody_asks_for_is_said, not_asked),
 	IT_TEST_WITH(options_without_a_window_are_said, no_window),
 	IT_TEST_WITH(usage_is_said, none),
+	IT_TEST_WITH(help_is_the_verbs_own, none),
+	IT_TEST_WITH(a_window_without_use_is_said, never),
+	IT_TEST_WITH(a_forbidden_socket_is_said, none),
 };
 
 IT_MAIN("dax_tool", tests, differences)

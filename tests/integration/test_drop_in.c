@@ -98,6 +98,37 @@ static void taken_but_not_in_force(void **state)
 	assert_logged(it, "sandbox chroot, seccomp none");
 }
 
+static struct it_options much = {
+	.be = { .cache = "always",
+		.extra = ARGS("--timeout", "attr=0.5,dir=2147483647", "--readonly", "--writeback",
+			"--xattrmap=:map::user.v.:", "--security-label=auto", "--flock",
+			"--request-queues=3", "--rlimit-nofile=999",
+			"--modcaps=+sys_admin:-mknod") },
+};
+
+static void all_in_force_is_said(void **state)
+{
+	struct it *it = *state;
+
+	assert_serves(it);
+	assert_logged(it, "cache always attr=0.5 dir=2147483647, read-only, writeback, "
+			  "xattr mapped, labels where guests know them, locks flock on the host, "
+			  "3 request queues, 999 open files");
+	if (geteuid() == 0)
+		assert_logged(it, ", capabilities +sys_admin -mknod");
+}
+
+static struct it_options little = { .be = { .cache = "never", .extra = ARGS("--writeback") } };
+
+static void what_is_not_in_force_is_not_said(void **state)
+{
+	struct it *it = *state;
+
+	assert_serves(it);
+	assert_logged(it, "cache never, no xattr, locks the guest's own, 1 request queue, ");
+	assert_int_equal(be_log_lines(&it->be, "capabilities"), 0);
+}
+
 /* ---- capabilities, open files ---- */
 
 static struct it_options modcaps = {
@@ -140,6 +171,36 @@ static void below_610_open_files(void **state)
 	assert_int_equal(fc_open(it->q, entry.nodeid, O_RDONLY, &open[n]), -ENFILE);
 	while (n > 0)
 		assert_int_equal(fc_release(it->q, entry.nodeid, open[--n].fh), 0);
+	it_assert_alive(it->q);
+}
+
+/* Too few to serve anybody: said at once, and by whose word. */
+static void too_few_open_files(void **state)
+{
+	struct it *it = *state;
+
+	assert_int_equal(be_spawn(&it->be, ARGS("--shared-dir=/", "--connect=/nonexistent",
+				       "--rlimit-nofile=99")), 0);
+	assert_int_equal(be_wait(&it->be, 5000), GW_EXIT_USAGE);
+	assert_int_equal(be_log_lines(&it->be, ""), 1);
+	assert_int_equal(be_log_lines(&it->be, "the limit is 99 (--rlimit-nofile)"), 1);
+}
+
+/* The least that is taken serves a guest that opens what it may, with a word of warning. */
+static struct it_options least_fds = { .be = { .extra = ARGS("--rlimit-nofile=100") } };
+
+static void the_least_open_files(void **state)
+{
+	struct it *it = *state;
+	struct fuse_open_out open[10], dir;
+	struct fuse_entry_out entry;
+
+	assert_serves(it);
+	assert_logged(it, "WARN open files: few: the limit is 100");
+	assert_int_equal(fc_lookup(it->q, FUSE_ROOT_ID, "file", &entry), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(open); i++)
+		assert_int_equal(fc_open(it->q, entry.nodeid, O_RDONLY, &open[i]), 0);
+	assert_int_equal(fc_opendir(it->q, FUSE_ROOT_ID, &dir), 0);
 	it_assert_alive(it->q);
 }
 
@@ -400,6 +461,10 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(limit_of_open_files_is_kept, limit_kept),
 	IT_TEST_WITH(handles_never, never),
 	IT_TEST_WITH(handles_mandatory, mandatory),
+	IT_TEST_WITH(all_in_force_is_said, much),
+	IT_TEST_WITH(what_is_not_in_force_is_not_said, little),
+	IT_TEST_WITH(the_least_open_files, least_fds),
+	IT_BARE_TEST(too_few_open_files),
 	IT_BARE_TEST(socket_group),
 	IT_BARE_TEST(pid_file),
 	IT_BARE_TEST(system_log),
@@ -413,6 +478,10 @@ static const struct it_difference differences[] = {
 	{ "taken_but_not_in_force", OWN },
 	{ "modcaps_are_applied", OWN },
 	{ "below_610_open_files", OWN },
+	{ "all_in_force_is_said", OWN },
+	{ "what_is_not_in_force_is_not_said", OWN },
+	{ "the_least_open_files", OWN },
+	{ "too_few_open_files", OWN },
 	{ "limit_of_open_files", OWN },
 	{ "limit_of_open_files_is_kept", OWN },
 	{ "handles_never", OWN },

@@ -305,6 +305,35 @@ static void submounts(void **state)
 	unmount_two(it);
 }
 
+/* Once the guest has forgotten what it saw there, the host may unmount it. */
+static void submount_let_go(void **state)
+{
+	struct it *it = *state;
+	struct fuse_entry_out top, file;
+	bool gone = false;
+
+	assert_int_equal(mkdir(it_path(it, "a mount"), 0755), 0);
+	if (mount("tmpfs", it_path(it, "a mount"), "tmpfs", 0, "size=1m"))
+		skip(); /* not allowed to mount */
+	it_file(it, "a mount/file", "x");
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_int_equal(fc_lookup(it->q, ROOT, "a mount", &top), 0);
+		assert_int_equal(fc_lookup(it->q, top.nodeid, "file", &file), 0);
+		assert_int_equal(fc_syncfs(it->q, ROOT), 0);
+		assert_int_equal(fc_forget(it->hp, file.nodeid, 1), 0);
+		assert_int_equal(fc_forget(it->hp, top.nodeid, 1), 0);
+	}
+	for (int i = 0; i < 300 && !gone; i++) {
+		usleep(10000);
+		gone = umount2(it_path(it, "a mount"), UMOUNT_NOFOLLOW) == 0;
+	}
+	if (!gone)
+		umount2(it_path(it, "a mount"), MNT_DETACH);
+	assert_true(gone);
+	assert_int_equal(fc_lookup(it->q, ROOT, "a mount", &top), 0);
+	assert_int_equal(fc_lookup(it->q, top.nodeid, "file", &file), -ENOENT);
+}
+
 static const char *const peer_submounts[] = {"-o", "announce_submounts", NULL};
 static struct it_options with_submounts = {.be = {.peer = peer_submounts}};
 
@@ -339,19 +368,23 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(direct_io_is_aligned, with_direct_io),
 	IT_TEST_WITH(submounts, with_submounts),
 	IT_TEST_WITH(submounts_not_announced, without_submounts),
+	IT_TEST_WITH(submount_let_go, without_submounts),
 	IT_TEST(newest_flags),
 	IT_TEST_WITH(flags_agreed_on, with_flags_on),
 	IT_TEST_WITH(flags_not_agreed_on, with_flags_off),
 };
 
 static const struct it_difference differences[] = {
-	{ "birth_time", "it has no STATX" },
-	{ "nameless_file", "it has no TMPFILE" },
-	{ "file_flags", "it carries no ioctl" },
-	{ "direct_io_is_aligned", "data in one piece with its headers is EINVAL there" },
-	{ "submounts", "it announces a plain directory as one, too" },
+	{ "birth_time", "it has no STATX", "nor has the Rust one" },
+	{ "nameless_file", "it has no TMPFILE", "nor has the Rust one" },
+	{ "file_flags", "it carries no ioctl", "nor does the Rust one" },
+	{ "direct_io_is_aligned", "data in one piece with its headers is EINVAL there",
+		"and there" },
+	{ "submounts", "it announces a plain directory as one, too",
+		"ENOENT for a mount with a space in its name" },
+	{ "submounts_not_announced", NULL, "they are offered all the same" },
 	{ "newest_flags", "it knows none of them" },
-	{ "flags_agreed_on", "it takes no such options" },
+	{ "flags_agreed_on", "it takes no such options", "it has no --readdirplus" },
 	{ "flags_not_agreed_on", "it takes no such options" },
 };
 

@@ -28,10 +28,6 @@
 /* No file grows beyond this, whatever a guest asks for. */
 #define LIMIT "--fsize=16777216"
 
-#define AS_NOBODY                                                                                  \
-	"for a; do case $a in --shared-dir=*) chown -hR 65534:65534 \"${a#*=}\";; esac; done; "    \
-	"exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\""
-
 static struct it_options root = {
 	.be = { .request_queues = QUEUES,
 		.keep_listening = true,
@@ -59,7 +55,7 @@ static struct it_options kept = {
 	.be = { .request_queues = QUEUES,
 		.keep_listening = true,
 		.socket = BE_FD_LISTENING,
-		.prefix = ARGS("prlimit", LIMIT, "sh", "-c", AS_NOBODY, "sh"),
+		.prefix = ARGS("prlimit", LIMIT, "sh", "-c", IT_AS_NOBODY, "sh"),
 		.extra = ARGS("--owner-xattr", "--xattr", "--cache=always", "-o",
 			"flock,posix_lock") },
 	.fc = { .request_queues = QUEUES, .depth = DEPTH, .room = 65536 },
@@ -284,7 +280,8 @@ static void random_requests(void **state, unsigned int first)
 		one_session(it, seed + i * QUEUES, 1000, first, &sent, &good);
 	print_message("%llu requests, %llu of them fine\n", (unsigned long long)sent,
 		(unsigned long long)good);
-	assert_true(good > sent / 40);
+	/* In a storm most of what was learned is of a session that is over. */
+	assert_true(good > (first ? 0 : sent / 40));
 	assert_outside_untouched(outside);
 	it_connect(it, &it->options->fc);
 	assert_int_equal(fc_mount(it->q, NULL), 0);

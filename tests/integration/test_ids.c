@@ -18,16 +18,6 @@
 
 #define NOBODY 65534
 
-/* Runs the gateway as nobody, with a share of nobody's. */
-#define AS_NOBODY                                                                                  \
-	"for a; do case $a in --shared-dir=*) chown 65534:65534 \"${a#*=}\";; esac; done; "        \
-	"exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\""
-/* The same where nobody has been given ids: 200000 and on, as user and as group. */
-#define WITH_SUBIDS                                                                                \
-	"for a; do case $a in --shared-dir=*) d=${a#*=}/..;; esac; done; "                         \
-	"echo 65534:200000:65536 >$d/sub && "                                                      \
-	"mount --bind $d/sub /etc/subuid && mount --bind $d/sub /etc/subgid; " AS_NOBODY
-
 static bool is_root(void)
 {
 	return geteuid() == 0;
@@ -186,16 +176,16 @@ static void shown_owners(void **state)
 /* ---- one user ---- */
 
 static struct it_options nobody = {
-	.be = { .socket = BE_FD_LISTENING, .prefix = ARGS("sh", "-c", AS_NOBODY, "sh") },
+	.be = { .socket = BE_FD_LISTENING, .prefix = ARGS("sh", "-c", IT_AS_NOBODY, "sh") },
 };
 static struct it_options nobody_namespace = {
 	.be = { .socket = BE_FD_LISTENING,
-		.prefix = ARGS("sh", "-c", AS_NOBODY, "sh"),
+		.prefix = ARGS("sh", "-c", IT_AS_NOBODY, "sh"),
 		.extra = ARGS("--sandbox=namespace") },
 };
 static struct it_options nobody_as_root = {
 	.be = { .socket = BE_FD_LISTENING,
-		.prefix = ARGS("sh", "-c", AS_NOBODY, "sh"),
+		.prefix = ARGS("sh", "-c", IT_AS_NOBODY, "sh"),
 		.extra = ARGS("--uid-map=:0:65534:1:", "--gid-map=:0:65534:1:") },
 };
 
@@ -278,7 +268,7 @@ static void root_without_capabilities(void **state)
 /* Root of a container that has one user (unshare -r, rootless Podman without subordinate ids). */
 static struct it_options container = {
 	.be = { .socket = BE_FD_LISTENING,
-		.prefix = ARGS("sh", "-c", AS_NOBODY, "sh", "unshare", "-r") },
+		.prefix = ARGS("sh", "-c", IT_AS_NOBODY, "sh", "unshare", "-r") },
 };
 
 static void root_of_a_container_of_one(void **state)
@@ -292,7 +282,7 @@ static void root_of_a_container_of_one(void **state)
 
 static struct it_options subids = {
 	.be = { .socket = BE_FD_LISTENING,
-		.prefix = ARGS("unshare", "-m", "sh", "-c", WITH_SUBIDS, "sh"),
+		.prefix = ARGS("unshare", "-m", "sh", "-c", IT_WITH_SUBIDS, "sh"),
 		.extra = ARGS("--uid-map=:0:65534:1:", "--uid-map=:1:200000:65535:",
 			"--gid-map=:0:65534:1:", "--gid-map=:1:200000:65535:") },
 };
@@ -351,7 +341,7 @@ static void newuidmap_gives_many_users(void **state)
 /* Nobody's process runs as 200000 now: it is still nobody's to end, and dies with its parent. */
 static struct it_options only_subids = {
 	.be = { .socket = BE_FD_LISTENING,
-		.prefix = ARGS("unshare", "-m", "sh", "-c", WITH_SUBIDS, "sh"),
+		.prefix = ARGS("unshare", "-m", "sh", "-c", IT_WITH_SUBIDS, "sh"),
 		.extra = ARGS("--uid-map=:0:200000:65536:", "--gid-map=:0:200000:65536:") },
 	.bad_exit_fine = true,
 };
@@ -404,7 +394,7 @@ static void ids_that_are_not_ours(void **state)
 		skip();
 	snprintf(dir, sizeof(dir), "--shared-dir=%s", it->be.share);
 	be_gateway_path = "sh";
-	assert_int_equal(be_spawn(&it->be, ARGS("-c", AS_NOBODY, "sh", gateway, dir,
+	assert_int_equal(be_spawn(&it->be, ARGS("-c", IT_AS_NOBODY, "sh", gateway, dir,
 				       "--connect=/nonexistent", "--uid-map=:0:300000:10:")), 0);
 	be_gateway_path = gateway;
 	assert_int_equal(be_wait(&it->be, 5000), GW_EXIT_SANDBOX);

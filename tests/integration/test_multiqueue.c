@@ -226,10 +226,23 @@ static void stops_under_load(void **state)
 			fail_msg("queue %u: %s: %d", i + 1, workers[i].failed, workers[i].error);
 }
 
+static struct it_options more = { .fc = { .request_queues = 3 } };
+
+/* They are served, and the setting that does not fit is said once. */
+static void more_queues_than_announced(void **state)
+{
+	struct it *it = *state;
+
+	for (unsigned int i = 1; i < it->fc->n_queues; i++)
+		it_assert_alive(&it->fc->queue[i]);
+	assert_int_equal(be_log_lines(&it->be, "more request queues than --request-queues 1"), 1);
+}
+
 static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(four_threads, four),
 	IT_TEST_WITH(config_space, four),
 	IT_TEST_WITH(one_file_from_all_queues, four),
+	IT_TEST_WITH(more_queues_than_announced, more),
 	IT_TEST_WITH(stops_under_load, four),
 	IT_TEST_WITH(sixty_four_rings, most),
 	IT_TEST_WITH(queue_num, most),
@@ -240,6 +253,7 @@ static const struct it_difference differences[] = {
 	{ "four_threads", ONE_QUEUE },
 	{ "config_space", "it has no config space" },
 	{ "one_file_from_all_queues", ONE_QUEUE },
+	{ "more_queues_than_announced", ONE_QUEUE },
 	{ "stops_under_load", ONE_QUEUE },
 	{ "sixty_four_rings", ONE_QUEUE },
 	{ "queue_num", ONE_QUEUE },

@@ -687,11 +687,14 @@ static const struct CMUnitTest tests[] = {
 };
 
 static const struct it_difference differences[] = {
-	{ "create_opens_what_is_there", "it aborts: openat(O_CREAT) without a mode" },
+	{ "create_opens_what_is_there", "it aborts: O_CREAT without a mode", "no O_TRUNC" },
 	{ "names_not_looked_up", "it answers EIO for names that have no inode in its table" },
 	{ "access_by_caller", "it has no ACCESS (ENOSYS: the guest's kernel decides)" },
-	{ "root_is_never_forgotten", "it aborts: assertion on the lookup count of the root" },
-	{ "readonly_refuses_every_change", "C virtiofsd has no read-only mode" },
+	{ "root_is_never_forgotten", "it aborts: assertion on the lookup count of the root",
+		"EBADF: it forgets the root" },
+	{ "rename_flags", NULL, "it takes flags that there are not" },
+	{ "readonly_refuses_every_change", "C virtiofsd has no read-only mode",
+		"RENAME2 is EINVAL there" },
 };
 
 IT_MAIN("ops", tests, differences)

@@ -584,7 +584,7 @@ int main(int argc, char **argv)
 {
 	const char *backend = getenv("BACKEND");
 
-	if (backend && !strcmp(backend, "peer")) {
+	if (backend && strcmp(backend, "gateway") != 0) {
 		print_message("1..0 # skipped: the gateway's own options\n");
 		return 77;
 	}

@@ -17,21 +17,24 @@
 #define ARGS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 #define NOBODY 65534
-#define AS_NOBODY                                                                                  \
-	"for a; do case $a in --shared-dir=*) chown 65534:65534 \"${a#*=}\";; esac; done; "        \
-	"exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\""
-
 static struct it_options kept = {
 	.be = { .socket = BE_FD_LISTENING,
-		.prefix = ARGS("sh", "-c", AS_NOBODY, "sh"),
+		.prefix = ARGS("sh", "-c", IT_AS_NOBODY, "sh"),
 		.extra = ARGS("--owner-xattr", "--translate-uid=forbid-guest:500:1") },
 };
 static struct it_options never = {
 	.be = { .socket = BE_FD_LISTENING,
 		.cache = "never",
-		.prefix = ARGS("sh", "-c", AS_NOBODY, "sh"),
+		.prefix = ARGS("sh", "-c", IT_AS_NOBODY, "sh"),
 		.extra = ARGS("--owner-xattr", "--translate-uid=host:65534:1000:1") },
 };
+static struct it_options translated = {
+	.be = { .socket = BE_FD_LISTENING,
+		.prefix = ARGS("sh", "-c", IT_AS_NOBODY, "sh"),
+		.extra = ARGS("--translate-uid=host:65534:1000:1",
+			"--translate-uid=forbid-guest:700:1") },
+};
+static struct it_options as_root = { .be = { .extra = ARGS("--owner-xattr") } };
 
 /* Root's tests only, and where the file system of the scratch directory has such attributes. */
 static void need(const struct it *it)
@@ -170,11 +173,15 @@ static void special_files(void **state)
 	assert_int_equal(out.attr.rdev, 1 << 8 | 3);
 	assert_host(it, "null", S_IFREG | 0600, "7:0:20640:1,3");
 
-	/* A listing does not claim that it is a regular file. */
+	/* A listing does not claim that it is a regular file; one with attributes knows better. */
 	assert_int_equal(fc_opendir(it->q, FUSE_ROOT_ID, &dir), 0);
-	while (fc_readdir(it->q, FUSE_ROOT_ID, dir.fh, true, 4096, &offset, note, &found) > 0)
+	while (fc_readdir(it->q, FUSE_ROOT_ID, dir.fh, false, 4096, &offset, note, &found) > 0)
 		;
 	assert_int_equal(found.type, DT_UNKNOWN);
+	offset = 0;
+	while (fc_readdir(it->q, FUSE_ROOT_ID, dir.fh, true, 4096, &offset, note, &found) > 0)
+		;
+	assert_int_equal(found.type, DT_CHR);
 	assert_int_equal(found.mode, S_IFCHR | 0640);
 	assert_int_equal(found.rdev, 1 << 8 | 3);
 }
@@ -229,6 +236,31 @@ static void changed_by_guests(void **state)
 	assert_int_equal(fc_setattr(it->q, entry.nodeid, &in, &out), -EPERM);
 }
 
+/* Linux leaves setuid bits to us when a file is truncated as it is opened. */
+static void truncated_by_open(void **state)
+{
+	struct it *it = *state;
+	struct fuse_setattr_in in = {
+		.valid = FATTR_UID | FATTR_MODE, .uid = 33, .mode = S_IFREG | 06755 };
+	struct fuse_entry_out entry;
+	struct fuse_attr_out out;
+	struct fuse_open_out open;
+
+	need(it);
+	it_file(it, "file", "x");
+	assert_int_equal(chown(it_path(it, "file"), NOBODY, NOBODY), 0);
+	assert_int_equal(fc_lookup(it->q, FUSE_ROOT_ID, "file", &entry), 0);
+	assert_int_equal(fc_setattr(it->q, entry.nodeid, &in, &out), 0);
+	it->q->uid = it->q->gid = 0;
+	assert_int_equal(fc_open(it->q, entry.nodeid, O_WRONLY | O_TRUNC, &open), 0);
+	assert_host(it, "file", S_IFREG | 0755, "33:65534:106755");
+	it->q->uid = it->q->gid = 33;
+	assert_int_equal(fc_open(it->q, entry.nodeid, O_WRONLY, &open), 0);
+	assert_host(it, "file", S_IFREG | 0755, "33:65534:106755");
+	assert_int_equal(fc_open(it->q, entry.nodeid, O_WRONLY | O_TRUNC, &open), 0);
+	assert_host(it, "file", S_IFREG | 0755, "33:65534:100755");
+}
+
 /* ACCESS goes by what is kept; a file without the attribute is the host's, translated. */
 static void seen_by_guests(void **state)
 {
@@ -266,6 +298,64 @@ static void seen_by_guests(void **state)
 	assert_true(S_ISREG(out.attr.mode));
 }
 
+/* A link has no attribute: chown to the owner that it shows is nothing to do, to another EPERM. */
+static void links_as_shown(void **state)
+{
+	struct it *it = *state;
+	struct fuse_setattr_in in = { .valid = FATTR_UID | FATTR_GID, .uid = 1000, .gid = NOBODY };
+	struct fuse_entry_out entry;
+	struct fuse_attr_out out;
+	struct stat st;
+
+	need(it);
+	it->q->uid = it->q->gid = 0;
+	assert_int_equal(fc_symlink(it->q, FUSE_ROOT_ID, "link", "file", &entry), 0);
+	assert_int_equal(entry.attr.uid, 1000);
+	assert_int_equal(fc_setattr(it->q, entry.nodeid, &in, &out), 0);
+	assert_int_equal(out.attr.uid, 1000);
+	assert_int_equal(out.attr.gid, NOBODY);
+	in.uid = 5;
+	assert_int_equal(fc_setattr(it->q, entry.nodeid, &in, &out), -EPERM);
+	assert_int_equal(lstat(it_path(it, "link"), &st), 0);
+	assert_int_equal(st.st_uid, NOBODY);
+}
+
+/* The same for any file where there is one user. */
+static void files_as_shown(void **state)
+{
+	struct it *it = *state;
+	struct fuse_setattr_in in = { .valid = FATTR_UID, .uid = 1000 };
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+	struct fuse_attr_out out;
+
+	if (geteuid() != 0)
+		skip();
+	it->q->uid = it->q->gid = 0;
+	assert_int_equal(fc_create(it->q, FUSE_ROOT_ID, "file", O_WRONLY, 0444, &entry, &open), 0);
+	assert_int_equal(fc_setattr(it->q, entry.nodeid, &in, &out), 0);
+	assert_attr(it, entry.nodeid, 1000, NOBODY, S_IFREG | 0444);
+	in.uid = 700;
+	assert_int_equal(fc_setattr(it->q, entry.nodeid, &in, &out), -EPERM);
+}
+
+/* As root a link's owner is the host's affair, as it is without the option. */
+static void links_as_root(void **state)
+{
+	struct it *it = *state;
+	struct fuse_setattr_in in = { .valid = FATTR_UID, .uid = 5 };
+	struct fuse_entry_out entry;
+	struct fuse_attr_out out;
+	struct stat st;
+
+	need(it);
+	assert_int_equal(fc_symlink(it->q, FUSE_ROOT_ID, "link", "file", &entry), 0);
+	assert_int_equal(fc_setattr(it->q, entry.nodeid, &in, &out), 0);
+	assert_int_equal(out.attr.uid, 5);
+	assert_int_equal(lstat(it_path(it, "link"), &st), 0);
+	assert_int_equal(st.st_uid, 5);
+}
+
 /* ---- where there are no such attributes ---- */
 
 static void no_attributes(void **state)
@@ -283,7 +373,11 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(made_by_guests, kept),
 	IT_TEST_WITH(special_files, kept),
 	IT_TEST_WITH(changed_by_guests, kept),
+	IT_TEST_WITH(truncated_by_open, kept),
 	IT_TEST_WITH(seen_by_guests, never),
+	IT_TEST_WITH(links_as_shown, never),
+	IT_TEST_WITH(files_as_shown, translated),
+	IT_TEST_WITH(links_as_root, as_root),
 	IT_BARE_TEST(no_attributes),
 };
 
@@ -292,7 +386,11 @@ static const struct it_difference differences[] = {
 	{ "made_by_guests", OPTIONS },
 	{ "special_files", OPTIONS },
 	{ "changed_by_guests", OPTIONS },
+	{ "truncated_by_open", OPTIONS },
 	{ "seen_by_guests", OPTIONS },
+	{ "links_as_shown", OPTIONS },
+	{ "files_as_shown", OPTIONS },
+	{ "links_as_root", OPTIONS },
 	{ "no_attributes", OPTIONS },
 };
 

@@ -393,7 +393,7 @@ static void programs_and_host_at_random(void **state)
 {
 	struct mt *m = *state;
 	struct app a = {.m = m, .exact = m->it->options->be.cache};
-	unsigned int n = twin_scaled(2000);
+	unsigned int n = twin_scaled(1300);
 	struct twin *t = twin_new(m->it, twin_seed(), m->options == &prefer ||
 							      m->options == &prefer_auto);
 

@@ -97,7 +97,7 @@ static void plant(const struct mt *m)
 static void paths_always_lead_somewhere(void **state)
 {
 	struct mt *m = *state;
-	unsigned int last = 0, now, n = twin_scaled(2000), both = 0;
+	unsigned int last = 0, now, n = twin_scaled(1000), both = 0;
 	char text[64], name[32];
 	pid_t pid;
 

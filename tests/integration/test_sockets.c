@@ -17,6 +17,7 @@
 
 #include "gateway/exitcode.h"
 #include "tests/integration/harness.h"
+#include "vhostuser/socket.h"
 
 #define END_BOUND_MS 1000
 
@@ -96,6 +97,41 @@ static void sigterm_in_service(void **state)
 static void sigint_in_service(void **state)
 {
 	assert_ends(*state, SIGINT);
+}
+
+/* Whose terminal was closed. */
+static void sighup_in_service(void **state)
+{
+	assert_ends(*state, SIGHUP);
+}
+
+static struct it_options below_nohup = {
+	.be = { .prefix = (const char *const[]){ "nohup", NULL } } };
+
+static void nohup_has_it_stay(void **state)
+{
+	struct it *it = *state;
+
+	assert_int_equal(be_signal(&it->be, SIGHUP), 0);
+	assert_int_equal(kill(be_service(&it->be), SIGHUP), 0);
+	assert_int_equal(be_wait(&it->be, 300), -ETIMEDOUT);
+	it_assert_alive(it->q);
+}
+
+/* Who connects to a gateway that serves another gets no answer: the log says why, once. */
+static void a_second_front_end_is_said(void **state)
+{
+	struct it *it = *state;
+	int first, second;
+
+	assert_int_equal(be_log_lines(&it->be, "another one waits"), 0);
+	assert_int_equal(vu_socket_connect(it->be.sock, &first), 0);
+	it_until(be_log_lines(&it->be, "WARN front-end: another one waits") == 1, 3000);
+	assert_int_equal(vu_socket_connect(it->be.sock, &second), 0);
+	it_assert_alive(it->q);
+	assert_int_equal(be_log_lines(&it->be, "another one waits"), 1);
+	close(first);
+	close(second);
 }
 
 static void sigterm_while_retrying(void **state)
@@ -445,6 +481,9 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(sigterm_before_anybody_came, alone),
 	IT_TEST(sigterm_in_service),
 	IT_TEST(sigint_in_service),
+	IT_TEST(sighup_in_service),
+	IT_TEST_WITH(a_second_front_end_is_said, path),
+	IT_TEST_WITH(nohup_has_it_stay, below_nohup),
 	IT_TEST_WITH(sigterm_in_service, keep),
 	IT_TEST_WITH(sigterm_while_retrying, retrying),
 	IT_TEST(front_end_leaves),
@@ -473,6 +512,9 @@ static const struct it_difference differences[] = {
 	{ "sigterm_before_anybody_came", "it does not say when it is ready" },
 	{ "sigterm_in_service", STAYS },
 	{ "sigint_in_service", STAYS },
+	{ "sighup_in_service", STAYS },
+	{ "a_second_front_end_is_said", "it has no words for it" },
+	{ "nohup_has_it_stay", STAYS },
 	{ "sigterm_while_retrying", "it cannot connect" },
 	{ "front_end_leaves", STAYS },
 	{ "a_killed_service_is_reported", "it has no supervisor" },

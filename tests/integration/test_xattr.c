@@ -570,7 +570,7 @@ static const struct CMUnitTest tests[] = {
 };
 
 static const struct it_difference differences[] = {
-	{ "attributes_on_every_queue", "it has one queue" },
+	{ "attributes_on_every_queue", "it has one queue", "and so has the Rust one" },
 };
 
 int main(int argc, char **argv)

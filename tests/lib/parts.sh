@@ -109,7 +109,7 @@ part_threads()
 		-Db_sanitize=thread || return
 	mapfile -t threaded < <(
 		tests_like build-tsan '.*queue.*|pool|hang|memory|session|io|window_threads|mount'
-		tests_like build-tsan 'locks|lock_threads|waiter'
+		tests_like build-tsan 'locks|lock_threads|waiter|mount_wait|mount_locks'
 	)
 	if setarch -R true 2>/dev/null; then
 		prefix="setarch -R"
@@ -130,11 +130,14 @@ part_peer()
 		echo "skip peer: the C virtiofsd left QEMU with 8.0; Debian 12 has the last one"
 		return
 	fi
-	local status=0
+	local status=0 rust
 	asan || return
 	BACKEND=peer cases build-asan peer --suite integration || status=1
-	tests/peer/options build-asan/gateway/virtiofs-gateway /usr/lib/qemu/virtiofsd \
-		"$(tests/guest/rustpeer)" || status=1
+	rust=$(tests/guest/rustpeer)
+	BACKEND=rust PEER=$rust cases build-asan rust-peer \
+		cache_modes features io ops xattr || status=1
+	tests/peer/options build-asan/gateway/virtiofs-gateway /usr/lib/qemu/virtiofsd "$rust" ||
+		status=1
 	return $status
 }
 

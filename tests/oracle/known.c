@@ -17,7 +17,8 @@
  *   - setting trusted.* and security.*, which takes the gateway's own privilege (servers_own);
  *   - flags of fifos and sockets: the client does not ask for them (has_none);
  *   - sendfile() of a file onto what it is still to read: pages that are cached are passed on as
- *     they are and change on the way, what is read directly is a copy (eats_itself).
+ *     they are and change on the way, what is read directly is a copy, and a hole of tmpfs is the
+ *     page of zeros (eats_itself).
  */
 #include <errno.h>
 #include <string.h>

@@ -22,7 +22,6 @@ static const char help[] =
 	"  --without G,...  leave out kinds or groups of kinds (see --kinds)\n"
 	"  --only G,...     nothing but these, and what the list begins with\n"
 	"  --fuse           A is a FUSE mount: allow for the known differences\n"
-	"  --uncached       and its files are not cached, but read and written directly\n"
 	"  --writeback      and it has a write-back cache\n"
 	"  --privileged     and its server has CAP_SYS_ADMIN\n"
 	"  --mapped         and attributes have other names behind it\n"
@@ -37,7 +36,7 @@ static const char help[] =
 	"  --kinds          list groups and kinds\n";
 
 enum { COUNT = 256, SEED, ROUND, WALK, WITHOUT, ONLY, FUSE, BACKING, SHRINK, OUT, REPLAY, INJECT,
-	UNCACHED, WRITEBACK, PRIVILEGED, MAPPED, KILLS, VERBOSE, STATS, KINDS, HELP };
+	WRITEBACK, PRIVILEGED, MAPPED, KILLS, VERBOSE, STATS, KINDS, HELP };
 
 static const struct option longs[] = {
 	{"count", required_argument, NULL, COUNT},
@@ -47,7 +46,6 @@ static const struct option longs[] = {
 	{"without", required_argument, NULL, WITHOUT},
 	{"only", required_argument, NULL, ONLY},
 	{"fuse", no_argument, NULL, FUSE},
-	{"uncached", no_argument, NULL, UNCACHED},
 	{"writeback", no_argument, NULL, WRITEBACK},
 	{"privileged", no_argument, NULL, PRIVILEGED},
 	{"mapped", no_argument, NULL, MAPPED},
@@ -97,7 +95,6 @@ static void take(struct or_options *o, int option, const char *value)
 	case WITHOUT: o->without = value; break;
 	case ONLY: o->only = value; break;
 	case FUSE: o->fuse = true; break;
-	case UNCACHED: o->uncached = true; break;
 	case WRITEBACK: o->writeback = true; break;
 	case PRIVILEGED: o->privileged = true; break;
 	case MAPPED: o->mapped = true; break;

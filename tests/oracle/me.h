@@ -18,7 +18,7 @@ struct or_map {
 struct or_me {
 	int who;
 	enum or_side side;
-	bool fuse, uncached, writeback, privileged, mapped, kills; /* as the options say */
+	bool fuse, writeback, privileged, mapped, kills; /* as the options say */
 	int home;       /* the directory in which it starts */
 	int proc;       /* /proc/self/fd, of before chroot */
 	int fds[OR_SLOTS];

@@ -128,10 +128,18 @@ void or_ftruncate(struct or_me *me, const struct or_op *op, const struct or_kind
 	gave(me, op, res, ftruncate(me->fds[op->slot], op->a));
 }
 
+/* What XFS leaves as it is when it is truncated. */
+static bool is_empty_setid(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_size == 0 && st.st_mode & (S_ISUID | S_ISGID);
+}
+
 void or_truncate(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
-	if (or_unclear_path(me, or_p(me, op)))
+	if (or_unclear_path(me, or_p(me, op)) || (me->kills && is_empty_setid(or_p(me, op))))
 		return;
 	or_done(res, truncate(or_p(me, op), op->a));
 	or_say_path(me, res, or_p(me, op));
@@ -139,22 +147,35 @@ void or_truncate(struct or_me *me, const struct or_op *op, const struct or_kind 
 
 /*
  * With --fuse: does it begin where the file has ended? A FUSE client takes setuid bits off before
- * it asks, but the host's file system may find that there is nothing to do.
+ * it asks, and one with a write-back cache sets the time, but the host's file system may find that
+ * there is nothing to do.
  */
 static bool for_nothing(struct or_me *me, const struct or_op *op, int fd)
 {
 	struct stat to, from;
 
-	return me->fuse && fstat(me->fds[op->slot], &to) == 0 && fstat(fd, &from) == 0 &&
-		to.st_mode & (S_ISUID | S_ISGID) && (op->a == 0 || op->b >= from.st_size);
+	if (!me->fuse || fstat(me->fds[op->slot], &to) < 0 || fstat(fd, &from) < 0)
+		return false;
+	if (!me->writeback && (geteuid() == 0 || !(to.st_mode & (S_ISUID | S_ISGID))))
+		return false;
+	return op->a == 0 || op->b >= from.st_size;
 }
 
 void or_fallocate(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
+	const struct timespec now[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
+	int n, error;
+
 	if (or_unclear(me, me->fds[op->slot]) || for_nothing(me, op, me->fds[op->slot]))
 		return;
-	gave(me, op, res, fallocate(me->fds[op->slot], (int)kind->arg, op->b, op->a));
+	n = fallocate(me->fds[op->slot], (int)kind->arg, op->b, op->a);
+	error = errno;
+	/* The client's own time, which btrfs leaves when it punches into a hole. */
+	if (me->writeback)
+		(void)futimens(me->fds[op->slot], now);
+	errno = error;
+	gave(me, op, res, n);
 }
 
 /* arg: with explicit offsets, or from and to where the files stand. */
@@ -174,7 +195,7 @@ void or_copy_range(struct or_me *me, const struct or_op *op, const struct or_kin
 
 /*
  * Does it write what it is still to read? Pages of a cache are passed on as they are, so the one
- * changes the other; what is read directly is a copy.
+ * changes the other; but what is read directly is a copy, and a hole of tmpfs the page of zeros.
  */
 static bool eats_itself(struct or_me *me, const struct or_op *op)
 {
@@ -195,7 +216,7 @@ void or_sendfile(struct or_me *me, const struct or_op *op, const struct or_kind 
 {
 	off_t from = op->b;
 
-	if (or_unclear(me, me->fds[op->slot]) || (me->uncached && eats_itself(me, op)))
+	if (or_unclear(me, me->fds[op->slot]) || (me->fuse && eats_itself(me, op)))
 		return;
 	gave(me, op, res, sendfile(me->fds[op->slot], me->fds[op->slot2], &from, (size_t)op->a));
 	or_say(res, "from=%lld", (long long)from);

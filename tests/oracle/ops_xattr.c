@@ -24,6 +24,12 @@ static bool servers_own(const struct or_me *me, const struct or_op *op)
 				   strncmp(op->path2, "security.", 9) == 0);
 }
 
+/* Small ones where the names are longer behind the mount, or one more is there: room is limited. */
+static size_t size_of(const struct or_me *me, const struct or_op *op)
+{
+	return (size_t)(me->mapped || me->kills ? op->a % 600 : op->a);
+}
+
 /* arg: CREATE or REPLACE; arg2: of the link itself. */
 void or_setxattr(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
@@ -32,8 +38,8 @@ void or_setxattr(struct or_me *me, const struct or_op *op, const struct or_kind 
 
 	if (servers_own(me, op))
 		return;
-	or_fill(me, op, (size_t)op->a);
-	or_done(res, (kind->arg2 ? lsetxattr : setxattr)(path, name, me->data, (size_t)op->a,
+	or_fill(me, op, size_of(me, op));
+	or_done(res, (kind->arg2 ? lsetxattr : setxattr)(path, name, me->data, size_of(me, op),
 		(int)kind->arg));
 }
 
@@ -42,8 +48,8 @@ void or_fsetxattr(struct or_me *me, const struct or_op *op, const struct or_kind
 {
 	if (servers_own(me, op))
 		return;
-	or_fill(me, op, (size_t)op->a);
-	or_done(res, fsetxattr(me->fds[op->slot], or_q(me, op), me->data, (size_t)op->a,
+	or_fill(me, op, size_of(me, op));
+	or_done(res, fsetxattr(me->fds[op->slot], or_q(me, op), me->data, size_of(me, op),
 		(int)kind->arg));
 }
 
@@ -81,8 +87,11 @@ static int by_text(const void *a, const void *b)
 void or_listxattr(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
-	/* Seeing trusted.* takes the server's privilege: no names of it, and so no sizes. */
-	bool hidden = me->fuse && !me->privileged && geteuid() == 0;
+	/*
+	 * Seeing trusted.* takes the server's privilege, and btrfs shows it to anybody: no names of
+	 * it, and so no sizes.
+	 */
+	bool hidden = me->fuse && me->privileged == (geteuid() != 0);
 	size_t room = hidden ? sizeof(me->data) : (size_t)op->c;
 	ssize_t n = kind->arg ? flistxattr(me->fds[op->slot], me->data, room)
 			      : llistxattr(or_p(me, op), me->data, room);

@@ -71,7 +71,7 @@ struct or_options {
 	uint64_t seed;
 	int shrink_seconds;
 	const char *without, *only, *replay, *out, *inject;
-	bool fuse, uncached, writeback, privileged, mapped, kills, verbose, stats;
+	bool fuse, writeback, privileged, mapped, kills, verbose, stats;
 };
 
 /* How a run of a list ended. index -1: no difference. */

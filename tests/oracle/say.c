@@ -155,7 +155,8 @@ bool or_unclear_acl(const struct or_me *me, const char *path)
 {
 	struct stat st;
 
-	return me->fuse && stat(path, &st) == 0 && st.st_mode & S_ISGID && is_extra(st.st_gid);
+	return me->fuse && stat(path, &st) == 0 && st.st_mode & S_ISGID &&
+		(is_extra(st.st_gid) || me->kills);
 }
 
 const char *or_p(struct or_me *me, const struct or_op *op)

@@ -76,7 +76,6 @@ static void child(struct or_team *team, enum or_side side, int who, int channel)
 	me->who = who;
 	me->side = side;
 	me->fuse = team->options->fuse;
-	me->uncached = team->options->uncached;
 	me->writeback = team->options->writeback;
 	me->privileged = team->options->privileged;
 	me->mapped = team->options->mapped;

@@ -56,6 +56,25 @@ static void test_begins_anew(void **state)
 	rig_expect_told(&rig, "");
 }
 
+/* That is one ring's matter, as long as another one runs. */
+static void test_one_alone(void **state)
+{
+	stop(1);
+	rig_expect_told(&rig, "stop 1;");
+	rig_do_state(&rig, VU_SET_VRING_BASE, 1, 0);
+	rig_do_fd(&rig, VU_SET_VRING_KICK, 1);
+	rig.told[0] = '\0';
+	/* What it did then does not count when the others stop, but that it ran since. */
+	stop(0);
+	rig_expect_told(&rig, "stop 0;");
+	rig_do_state(&rig, VU_SET_VRING_BASE, 0, 0);
+	rig_expect_told(&rig, "");
+	stop(1);
+	rig_expect_told(&rig, "stop 1;");
+	rig_do_state(&rig, VU_SET_VRING_BASE, 0, 0);
+	rig_expect_told(&rig, "renewed;");
+}
+
 /* What was reset is new already. */
 static void test_after_reset(void **state)
 {
@@ -74,6 +93,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_goes_on),
 		TEST(test_begins_anew),
+		TEST(test_one_alone),
 		TEST(test_after_reset),
 	};
 

@@ -24,7 +24,8 @@
 #define WORD "x", "never-ever"
 #define NO_TRANSLATION                                                                             \
 	"", "x", "map", "map:", "map:1", "map:1:2", "map:1:2:3:", "map:1:2:-3", "map:1:2:3x",      \
-		"map:1:2:4294967296", "map:4294967295:0:2", "bogus:1:2:3", "forbid-guest:1:2:3"
+		"map:1:2:4294967296", "map:4294967295:0:2", "map:1:2:0", "forbid-guest:1:0",    \
+		"bogus:1:2:3", "forbid-guest:1:2:3"
 #define TRANSLATION "map:0:10:2", "squash-guest:5:6:7"
 #define NO_MAP "", "x", ":", ":1", ":1:2:3", ":1:2:3:x", ":-1:2:3:", ":1:2:4294967296:", ":1:2:0:"
 #define MAP    ":0:10:2:", ":5:20:7:"
@@ -208,7 +209,7 @@ static void test_wrong_values(void **state)
 	}
 }
 
-/* Words neither with something behind them nor before, nor in capitals. */
+/* Words neither with something behind them nor before; capitals are no matter. */
 static void test_words_are_whole(void **state)
 {
 	static const char *const forms[] = {"%sx", "%s ", " %s", "%s,", "%s|off"};
@@ -229,7 +230,9 @@ static void test_words_are_whole(void **state)
 			}
 			snprintf(value, sizeof(value), "%s", row->right[j]);
 			value[0] = (char)(value[0] - 'a' + 'A');
-			assert_wrong(row->name, value);
+			/* virtiofsd has no such option. */
+			if (strcmp(row->name, "dax-dialect") != 0)
+				assert_int_equal(parse_one(EQUALS, row->name, value), 0);
 		}
 	}
 }

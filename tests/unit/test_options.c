@@ -291,8 +291,6 @@ static void test_refused(void **state)
 		{ { "--xattrmap" }, "needs a value" },
 		{ { "--xattrmap=" }, "--xattrmap" },
 		{ { "--shared-dir=/a", "--fd=3", "--xattrmap=:ok:all:::x" }, "character 12" },
-		{ { "--shared-dir=/a", "--fd=3", "--owner-xattr", "--posix-acl=auto" },
-			"--posix-acl cannot be had with --owner-xattr" },
 		{ { "--shared-dir=/a", "--fd=3", "--xattrmap=:map::user.v.:", "--posix-acl=auto" },
 			"posix_acl_access" },
 	};

@@ -169,6 +169,30 @@ static void test_host_changes(void **state)
 		assert_int_equal(attr.ino, host_stat(c, "dir2.old/file3").st_ino);
 }
 
+/* An open directory is where it is: what is below it is found from there. */
+static void test_moved_while_open(void **state)
+{
+	struct client *c = *state;
+	struct forest t = plant(c);
+	struct fuse_open_out out;
+	struct fuse_attr attr;
+
+	assert_int_equal(do_open(c, FUSE_OPENDIR, t.dir[0], 0, &out), 0);
+	assert_int_equal(rename(host(c, "dir0"), host(c, "dir1/moved")), 0);
+	for (int j = 0; j < FILES; j++) {
+		char name[32];
+
+		churn(c, &t);
+		snprintf(name, sizeof(name), "dir1/moved/file%d", j);
+		assert_is(c, t.file[0][j], name);
+	}
+	assert_int_equal(do_release(c, FUSE_RELEASEDIR, t.dir[0], out.fh), 0);
+	churn(c, &t);
+	/* Nothing but a name is left, by which there is none; or a file handle. */
+	if (do_getattr(c, t.file[0][0], &attr) == 0)
+		assert_int_equal(attr.ino, host_stat(c, "dir1/moved/file0").st_ino);
+}
+
 /* The host turns the tree upside down: parents must not become their own descendants. */
 static void test_no_cycles(void **state)
 {
@@ -277,6 +301,7 @@ int main(void)
 		IN(handles, test_open_files_are_bounded),
 		IN(handles, test_guest_renames),
 		IN(handles, test_host_changes),
+		IN(handles, test_moved_while_open),
 		IN(handles, test_no_cycles),
 		IN(handles, test_unlinked),
 		IN(handles, test_deep),
@@ -284,6 +309,7 @@ int main(void)
 		IN(names, test_open_files_are_bounded),
 		IN(names, test_guest_renames),
 		IN(names, test_host_changes),
+		IN(names, test_moved_while_open),
 		IN(names, test_no_cycles),
 		IN(names, test_unlinked),
 		IN(names, test_deep),

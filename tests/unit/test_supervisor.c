@@ -163,6 +163,7 @@ static void test_signals(void **state)
 	/* A service that does not listen is killed. */
 	signal_ends_it(SIGTERM, IGNORE_TERM, 1.0);
 	signal_ends_it(SIGINT, IGNORE_TERM, 1.0);
+	signal_ends_it(SIGHUP, IGNORE_TERM, 1.0);
 }
 
 static void test_dies_with_its_parent(void **state)

@@ -34,6 +34,8 @@ static void test_round_trip(void **state)
 			assert_int_equal(elem->req_len, 8);
 			assert_int_equal(elem->rep_len, 16);
 			assert_int_equal(elem->n_regions, 2);
+			assert_int_equal(elem->n_descs,
+				(features[k] & F_INDIRECT) && i % 2 ? 1 : 3);
 			assert_memory_equal(elem->req[0].iov_base, "hello", 5);
 			assert_memory_equal(elem->req[1].iov_base, "you", 3);
 			memcpy(elem->rep[0].iov_base, "answer", 7);
