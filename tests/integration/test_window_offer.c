@@ -32,9 +32,6 @@
 WITH(with_auto, SHMEM, true, "--dax-view=direct", NULL);
 WITH(with_no_bit, CHANNEL, true, "--dax-view=direct", NULL);
 WITH(with_regions, SHMEM, false, "--dax-view=direct", NULL);
-WITH(with_cached, CHANNEL, false, "--dax-dialect=fs-v2", "--dax-view=cached", NULL);
-WITH(with_passthrough, CHANNEL, false, "--dax-dialect=fs-v2", "--dax-view=passthrough",
-	"--readonly", NULL);
 WITH(with_never, CHANNEL, false, "--dax-dialect=fs-v2", "--dax=never", NULL);
 
 static uint8_t content[BYTES];
@@ -157,18 +154,6 @@ static void files_themselves_are_not_for_qemu(void **state)
 	assert_int_equal(be_log_lines(&it->be, "cannot map a file past its end"), 1);
 }
 
-/* A view by name that cannot show this share right. */
-static void a_view_that_does_not_fit_is_said(void **state)
-{
-	struct it *it = *state;
-
-	make_file(it);
-	give_channel(it);
-	assert_plain(it);
-	assert_always_refused(it);
-	assert_int_equal(be_log_lines(&it->be, "no DAX"), 1);
-}
-
 static void never_is_never(void **state)
 {
 	struct it *it = *state;
@@ -187,8 +172,6 @@ static const struct CMUnitTest tests[] = {
 	TEST(the_window_is_for_who_asks, with_auto),
 	TEST(there_is_none_without_its_bit, with_no_bit),
 	TEST(files_themselves_are_not_for_qemu, with_regions),
-	TEST(a_view_that_does_not_fit_is_said, with_cached),
-	TEST(a_view_that_does_not_fit_is_said, with_passthrough),
 	TEST(never_is_never, with_never),
 };
 
@@ -197,8 +180,6 @@ static const struct it_difference differences[] = {
 	{"the_window_is_for_who_asks with_auto", NO_WINDOW},
 	{"there_is_none_without_its_bit with_no_bit", NO_WINDOW},
 	{"files_themselves_are_not_for_qemu with_regions", NO_WINDOW},
-	{"a_view_that_does_not_fit_is_said with_cached", NO_WINDOW},
-	{"a_view_that_does_not_fit_is_said with_passthrough", NO_WINDOW},
 	{"never_is_never with_never", NO_WINDOW},
 };
 
