@@ -5,6 +5,10 @@
  * The guest may give it a name later, by LINK, also after it closed the file but remembers the
  * inode. No name and, on some file systems, no file handle leads back to it: so its O_PATH fd stays
  * open for as long as the guest remembers it, if there is room for one more that lasts.
+ *
+ * The guest's kernel keeps the name that it sent ("/") as that of its entry, and overlayfs goes on
+ * using that entry after it gave the file a name: when its time is over, the kernel would ask for
+ * the file by that name, which nobody can answer. So its time is never over.
  */
 #include "fuse/op.h"
 
@@ -124,5 +128,7 @@ void fs_op_tmpfile(struct fs_slot *slot)
 	struct fs_created out = {0};
 	int r = make_nameless(slot, &out);
 
+	out.entry.entry_valid = UINT32_MAX;
+	out.entry.entry_valid_nsec = 0;
 	fs_answer(slot, r, &out, sizeof(out));
 }

@@ -167,6 +167,8 @@ sqlite_both()
 
 # ---- overlayfs ----
 
+# With --cache auto: what was copied up is asked for by name once a second has passed.
+
 overlay='
 	merge() {
 		mkdir -p /tmp/merged; mount -t overlay overlay /tmp/merged -o redirect_dir=on \
@@ -194,8 +196,8 @@ test_overlay()
 		echo new >new; mv new old; ln linked linked3
 		setfattr -n user.shape -v round kept
 		not mkdir grown; not rmdir away'
-	# So often: now, after a new mount, and after the share was unmounted too.
-	check "overlayfs: it is as it was made" guest a "$setup$overlay$see"
+	# Looked at so often: now, after a new mount, and after the share was unmounted too.
+	check "overlayfs: it is as it was made" guest a "$setup$overlay"'sleep 2; '"$see"
 	check "overlayfs: after a new mount" guest a "$setup$overlay"'cd /
 		umount /tmp/merged; echo 3 >/proc/sys/vm/drop_caches; merge; '"$see"'
 		cd /; umount /tmp/merged'

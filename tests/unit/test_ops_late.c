@@ -110,6 +110,8 @@ static void test_tmpfile(void **state)
 	c->uid = 1234;
 	c->gid = 5678;
 	assert_int_equal(do_tmpfile(c, ROOT, O_RDWR, 0640, &entry, &open), 0);
+	/* Nobody can ask for it by name, whatever the cache mode says of names. */
+	assert_int_equal(entry.entry_valid, UINT32_MAX);
 	assert_int_equal(entry.attr.nlink, 0);
 	assert_int_equal(entry.attr.mode, S_IFREG | 0640);
 	assert_int_equal(do_write(c, entry.nodeid, open.fh, 0, "secret", 6), 6);
