@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
 
@@ -15,24 +14,20 @@
 #include "fuse/inode.h"
 #include "fuse/place.h"
 #include "fuse/walk.h"
+#include "vhostuser/number.h"
 
 /* In stx_attributes, where the kernel has nothing: the owner is the guest's word. */
 #define STX_KEPT (UINT64_C(1) << 63)
 
 /* Reads a number that ends with `end` and moves *text behind it. */
-static int read_number(const char **text, int base, char end, uint32_t *number)
+static int read_number(const char **text, unsigned int base, char end, uint32_t *number)
 {
-	unsigned long long value;
-	char *after;
+	uint64_t value;
 
-	if (**text < '0' || **text > '9')
-		return -EINVAL;
-	errno = 0;
-	value = strtoull(*text, &after, base);
-	if (errno || value >= UINT32_MAX || *after != end)
+	if (vu_number_read(text, base, UINT32_MAX - 1, &value) || **text != end)
 		return -EINVAL;
 	*number = (uint32_t)value;
-	*text = after + (end != '\0');
+	*text += end != '\0';
 	return 0;
 }
 

@@ -17,7 +17,6 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -25,6 +24,7 @@
 
 #include "vhostuser/fd.h"
 #include "vhostuser/log.h"
+#include "vhostuser/number.h"
 #include "vhostuser/socket.h"
 
 /* It is connected to by way of its directory, so the name alone has to fit. */
@@ -70,16 +70,13 @@ static int open_dir(struct gw_endpoint *endpoint, const char *option, const char
 static int group_of(const char *name, gid_t *gid)
 {
 	const struct group *group = getgrnam(name);
-	unsigned long number;
-	char *end;
+	uint64_t number;
 
 	if (group) {
 		*gid = group->gr_gid;
 		return 0;
 	}
-	errno = 0;
-	number = strtoul(name, &end, 10);
-	if (*name < '0' || *name > '9' || *end || errno || number >= UINT32_MAX)
+	if (vu_number_parse(name, 10, UINT32_MAX - 1, &number))
 		return -ENOENT;
 	*gid = (gid_t)number;
 	return 0;

@@ -93,19 +93,12 @@ static void say_capabilities(struct line *line, const struct gw_modcaps *modcaps
 
 static void say_timeouts(struct line *line, const struct fs_timeout *timeouts)
 {
-	static const char *const names[FS_TIMEOUTS] = {
-		[FS_TIMEOUT_ATTR] = "attr",
-		[FS_TIMEOUT_ENTRY] = "entry",
-		[FS_TIMEOUT_NEGATIVE] = "negative",
-		[FS_TIMEOUT_DIR] = "dir",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+	for (size_t i = 0; i < FS_TIMEOUTS; i++) {
 		unsigned int digits = timeouts[i].nsec, places = 9;
 
 		if (!timeouts[i].set)
 			continue;
-		say(line, " %s=%ju", names[i], (uintmax_t)timeouts[i].sec);
+		say(line, " %s=%ju", gw_timeout_names[i], (uintmax_t)timeouts[i].sec);
 		for (; digits && digits % 10 == 0; places--)
 			digits /= 10;
 		if (digits)
@@ -142,16 +135,10 @@ static const char *kind_of_locks(const struct gw_options *options)
 /* What guests get. */
 static void log_service(const struct gw_options *options)
 {
-	static const char *const caches[] = {
-		[FS_CACHE_NEVER] = "never",
-		[FS_CACHE_METADATA] = "metadata",
-		[FS_CACHE_AUTO] = "auto",
-		[FS_CACHE_ALWAYS] = "always",
-	};
 	struct rlimit limit = {0};
 	struct line line = {0};
 
-	say(&line, "cache %s", caches[options->cache]);
+	say(&line, "cache %s", gw_options_word("cache", options->cache));
 	say_timeouts(&line, options->features.timeouts);
 	if (options->readonly)
 		say(&line, ", read-only");

@@ -3,30 +3,24 @@
  * --translate-uid, --translate-gid, --uid-map, --gid-map: each may be given again and again.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/option.h"
 #include "vhostuser/checked.h"
+#include "vhostuser/number.h"
 
 /* Reads `n` numbers of 32 bits with `separator` between; *end is what follows. */
 static int parse_numbers(
 	const char *text, char separator, uint32_t *numbers, size_t n, const char **end)
 {
 	for (size_t i = 0; i < n; i++) {
-		unsigned long long number;
-		char *after;
+		uint64_t number;
 
 		if (i > 0 && *text++ != separator)
 			return -EINVAL;
-		if (*text < '0' || *text > '9')
-			return -EINVAL;
-		errno = 0;
-		number = strtoull(text, &after, 10);
-		if (errno || number > UINT32_MAX)
+		if (vu_number_read(&text, 10, UINT32_MAX, &number))
 			return -EINVAL;
 		numbers[i] = (uint32_t)number;
-		text = after;
 	}
 	*end = text;
 	return 0;

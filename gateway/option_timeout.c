@@ -5,6 +5,7 @@
 
 #include "gateway/option.h"
 #include "vhostuser/checked.h"
+#include "vhostuser/number.h"
 
 /* Some seventy years: what a guest's clock adds to the time of day without trouble. */
 #define SECONDS_MAX UINT32_C(0x7fffffff)
@@ -18,17 +19,13 @@ static bool is_digit(char c)
 /* Digits of `text` up to `end`: the whole part, and behind a point nine digits at most. */
 static int parse_seconds(const char *text, const char *end, struct fs_timeout *timeout)
 {
-	uint64_t sec = 0;
+	uint64_t sec;
 	uint32_t nsec = 0;
 	int digits = 0;
 
-	if (text == end || !is_digit(*text))
+	/* What ends the text is no digit. */
+	if (vu_number_read(&text, 10, SECONDS_MAX, &sec))
 		return -EINVAL;
-	for (; text < end && is_digit(*text); text++) {
-		sec = sec * 10 + (uint64_t)(*text - '0');
-		if (sec > SECONDS_MAX)
-			return -EINVAL;
-	}
 	if (text < end) {
 		if (*text++ != '.' || text == end)
 			return -EINVAL;
@@ -41,17 +38,18 @@ static int parse_seconds(const char *text, const char *end, struct fs_timeout *t
 	return text == end ? 0 : -EINVAL;
 }
 
+const char *const gw_timeout_names[FS_TIMEOUTS] = {
+	[FS_TIMEOUT_ATTR] = "attr",
+	[FS_TIMEOUT_ENTRY] = "entry",
+	[FS_TIMEOUT_NEGATIVE] = "negative",
+	[FS_TIMEOUT_DIR] = "dir",
+};
+
 static struct fs_timeout *find(struct fs_timeout *timeouts, const char *name, size_t len)
 {
-	static const char *const names[FS_TIMEOUTS] = {
-		[FS_TIMEOUT_ATTR] = "attr",
-		[FS_TIMEOUT_ENTRY] = "entry",
-		[FS_TIMEOUT_NEGATIVE] = "negative",
-		[FS_TIMEOUT_DIR] = "dir",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
+	for (size_t i = 0; i < FS_TIMEOUTS; i++) {
+		if (strlen(gw_timeout_names[i]) == len &&
+			memcmp(gw_timeout_names[i], name, len) == 0)
 			return &timeouts[i];
 	}
 	return NULL;

@@ -2,12 +2,12 @@
 /* The usual kinds of value that an option takes. */
 #include <errno.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "gateway/option.h"
 #include "vhostuser/checked.h"
+#include "vhostuser/number.h"
 
 static void *field(const struct gw_option *option, struct gw_options *options)
 {
@@ -52,23 +52,12 @@ int gw_set_word(const struct gw_option *option, struct gw_options *options, cons
 	return -EINVAL;
 }
 
-/* Digits only: no sign, no space. *end is what follows them. */
-static int parse_digits(const char *value, uint64_t *parsed, char **end)
-{
-	if (*value < '0' || *value > '9')
-		return -EINVAL;
-	errno = 0;
-	*parsed = strtoull(value, end, 10);
-	return errno ? -EINVAL : 0;
-}
-
 int gw_set_number(const struct gw_option *option, struct gw_options *options, const char *value)
 {
 	uint64_t number;
-	char *end;
-	int narrow, r = parse_digits(value, &number, &end);
+	int narrow, r = vu_number_parse(value, 10, MIN(option->max, (uint64_t)INT_MAX), &number);
 
-	if (r || *end || number < option->min || number > MIN(option->max, (uint64_t)INT_MAX))
+	if (r || number < option->min)
 		return -EINVAL;
 	narrow = (int)number;
 	memcpy(field(option, options), &narrow, sizeof(narrow));
@@ -80,13 +69,12 @@ int gw_set_size(const struct gw_option *option, struct gw_options *options, cons
 	static const char units[] = "KMG";
 	uint64_t number;
 	const char *unit;
-	char *end;
-	int r = parse_digits(value, &number, &end);
+	int r = vu_number_read(&value, 10, UINT64_MAX, &number);
 
 	if (r)
 		return r;
-	unit = *end ? strchr(units, *end) : NULL;
-	if (*end && (!unit || end[1]))
+	unit = *value ? strchr(units, *value) : NULL;
+	if (*value && (!unit || value[1]))
 		return -EINVAL;
 	if (unit && mul_overflows(number, UINT64_C(1) << (10 * (unit - units + 1)), &number))
 		return -EINVAL;

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "fuse/acl.h"
 #include "fuse/xattrmap.h"
 #include "gateway/exitcode.h"
 #include "gateway/option.h"
@@ -200,14 +201,13 @@ static int check_xattr(struct gw_options *options, char *why, size_t size)
 		snprintf(why, size, "--xattrmap: %s", wrong);
 		return -EINVAL;
 	}
-	keeps = fs_xattrmap_keeps(map, "system.posix_acl_access") &&
-		fs_xattrmap_keeps(map, "system.posix_acl_default");
+	keeps = fs_xattrmap_keeps(map, FS_ACL_ACCESS) && fs_xattrmap_keeps(map, FS_ACL_DEFAULT);
 	fs_xattrmap_free(map);
 	if (keeps || options->posix_acl == FS_OFFER_NEVER)
 		return 0;
 	snprintf(why, size,
-		"--posix-acl needs an --xattrmap that leaves system.posix_acl_access and "
-		"system.posix_acl_default as they are");
+		"--posix-acl needs an --xattrmap that leaves " FS_ACL_ACCESS " and " FS_ACL_DEFAULT
+		" as they are");
 	return -EINVAL;
 }
 
@@ -269,6 +269,15 @@ int gw_options_parse(struct gw_options *options, int argc, char **argv, char *wh
 	for (char *c = why; r && *c; c++)
 		*c = iscntrl((unsigned char)*c) ? '?' : *c;
 	return r;
+}
+
+const char *gw_options_word(const char *name, int value)
+{
+	const struct gw_word *word = gw_option_find(name, strlen(name))->words;
+
+	while (word->name && word->value != value)
+		word++;
+	return word->name;
 }
 
 static void help_option(FILE *out, const struct gw_option *option)

@@ -94,6 +94,12 @@ int gw_options_parse(struct gw_options *options, int argc, char **argv, char *wh
 /* True when the window is vhost-user's own, whose size and whose tag we say. */
 bool gw_options_shmem(const struct gw_options *options);
 
+/* What --timeout calls each of them. */
+extern const char *const gw_timeout_names[FS_TIMEOUTS];
+
+/* The word of the option `name` that stands for `value`: one of those that its row has. */
+const char *gw_options_word(const char *name, int value);
+
 /* What --help, --version and --print-capabilities print. */
 void gw_options_help(FILE *out);
 void gw_options_version(FILE *out);

@@ -105,7 +105,7 @@ static void on_nudge(int number)
 
 static int open_events(struct run *run)
 {
-	struct sigaction nudge = {.sa_handler = on_nudge}; /* no SA_RESTART */
+	struct sigaction hangup, nudge = {.sa_handler = on_nudge}; /* no SA_RESTART */
 	sigset_t signals;
 
 	sigemptyset(&nudge.sa_mask);
@@ -115,7 +115,9 @@ static int open_events(struct run *run)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGHUP);
+	/* Ignored (nohup(1)), it would come by a signalfd all the same. */
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+		sigaddset(&signals, SIGHUP);
 	/* From now on an end by signal is one with an unmount; threads inherit it. */
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	run->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);

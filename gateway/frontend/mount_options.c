@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 
 #include "vhostuser/checked.h"
+#include "vhostuser/number.h"
 
 enum { OPT_CONNECT = 256, OPT_LISTEN, OPT_QUEUES, OPT_FOREGROUND, OPT_HELP };
 
@@ -112,8 +113,7 @@ static bool take_words(struct fm_options *o, const char *words, char *why, size_
 
 static bool take_option(struct fm_options *o, int opt, const char *value, char *why, size_t size)
 {
-	unsigned long n;
-	char *end;
+	uint64_t n = 0;
 
 	switch (opt) {
 	case OPT_CONNECT:
@@ -124,8 +124,7 @@ static bool take_option(struct fm_options *o, int opt, const char *value, char *
 		o->listen = opt == OPT_LISTEN;
 		break;
 	case OPT_QUEUES:
-		n = strtoul(value, &end, 10);
-		if (*value < '0' || *value > '9' || *end || !n || n > FM_QUEUES_MAX)
+		if (vu_number_parse(value, 10, FM_QUEUES_MAX, &n) || n == 0)
 			snprintf(why, size, "--queues %s: from 1 to %d", value, FM_QUEUES_MAX);
 		o->queues = (unsigned int)n;
 		break;

@@ -225,3 +225,13 @@ void mt_fill(unsigned char *data, size_t size, unsigned int seed)
 		data[i] = (unsigned char)(x >> 24);
 	}
 }
+
+int mt_main(int argc, char **argv, const char *suite, const struct CMUnitTest *tests, size_t n,
+	const struct it_difference *differences, size_t n_differences)
+{
+	if (geteuid() != 0 || access("/dev/fuse", R_OK | W_OK) < 0) {
+		print_message("1..0 # skipped: mounting needs root and /dev/fuse\n");
+		return 77;
+	}
+	return it_main(argc, argv, suite, tests, n, differences, n_differences);
+}

@@ -9,6 +9,11 @@
 
 #include "tests/integration/harness.h"
 
+#define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* Open files: of so many, half may be the guest's. */
+#define FEW "--rlimit-nofile=120"
+
 #define TWIN_NAMES   6u
 #define TWIN_OBJECTS 8192u
 #define TWIN_RECORD  16u

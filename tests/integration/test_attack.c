@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "fuse/wire.h"
+#include "tests/integration/fusexattr.h"
 #include "tests/integration/harness.h"
 
 #define ROOT FUSE_ROOT_ID
@@ -42,52 +43,6 @@ static int mount_with(struct it *it, uint64_t more)
 			       FUSE_BIG_WRITES | FUSE_INIT_EXT | FUSE_HANDLE_KILLPRIV_V2;
 
 	return fc_init(it->q, FUSE_KERNEL_VERSION, 38, flags | more, &out);
-}
-
-static int set_xattr(struct it *it, uint64_t nodeid, const char *name, const void *value,
-	uint32_t size, bool extended)
-{
-	struct fuse_setxattr_in in = { .size = size };
-
-	return fc_call(it->q, &(struct fc_call){ .opcode = FUSE_SETXATTR,
-				      .nodeid = nodeid,
-				      .args = &in,
-				      .args_len = extended ? (uint32_t)sizeof(in)
-							   : FUSE_COMPAT_SETXATTR_IN_SIZE,
-				      .name = name,
-				      .data = value,
-				      .data_len = size }, NULL);
-}
-
-static int remove_xattr(struct it *it, uint64_t nodeid, const char *name)
-{
-	return fc_call(it->q,
-		&(struct fc_call){ .opcode = FUSE_REMOVEXATTR, .nodeid = nodeid, .name = name },
-		NULL);
-}
-
-/* The length of the list, which is in `list` with a NUL behind it. */
-static int list_xattrs(struct it *it, uint64_t nodeid, char *list, uint32_t size)
-{
-	struct fuse_getxattr_in in = { .size = size - 1 };
-	struct fc_reply reply;
-	int r = fc_call(it->q,
-		&(struct fc_call){ .opcode = FUSE_LISTXATTR, .nodeid = nodeid, .args = &in,
-			.args_len = sizeof(in), .room = size - 1 }, &reply);
-
-	if (r < 0)
-		return r;
-	memcpy(list, reply.body, reply.len);
-	list[reply.len] = '\0';
-	return (int)reply.len;
-}
-
-static bool is_listed(const char *list, int len, const char *name)
-{
-	for (const char *at = list; at < list + len; at += strlen(at) + 1)
-		if (strcmp(at, name) == 0)
-			return true;
-	return false;
 }
 
 static int set_ioctl(struct it *it, uint64_t nodeid, uint64_t fh, uint32_t cmd, const void *data,
@@ -252,8 +207,8 @@ static void assert_forbidden(struct it *it, uint32_t uid, uint32_t gid, uint64_t
 	in = (struct fuse_setattr_in){ .valid = FATTR_GID, .gid = gid };
 	if (gid >= 1000)
 		assert_refused(fc_setattr(it->q, mine, &in, &attr));
-	assert_refused(set_xattr(it, mine, ACCESS_ACL, acl, len, true));
-	assert_refused(set_xattr(it, mine, DEFAULT_ACL, acl, len, true));
+	assert_refused(fc_setxattr(it->q, mine, ACCESS_ACL, acl, len, true));
+	assert_refused(fc_setxattr(it->q, mine, DEFAULT_ACL, acl, len, true));
 }
 
 static void no_id_escapes_its_map(void **state)
@@ -286,10 +241,10 @@ static void no_id_escapes_its_map(void **state)
 	assert_owned_in_ranges(it, "g");
 	/* And what is allowed is translated, the default ACL of what it begets too. */
 	len = acl_for(acl, 7, 8);
-	if (set_xattr(it, entry.nodeid, ACCESS_ACL, acl, len, true) == -EOPNOTSUPP)
+	if (fc_setxattr(it->q, entry.nodeid, ACCESS_ACL, acl, len, true) == -EOPNOTSUPP)
 		return; /* the scratch directory's file system has none */
 	assert_acl_is(it_path(it, "mine"), 200007, 300008);
-	assert_int_equal(set_xattr(it, entry.nodeid, DEFAULT_ACL, acl, len, true), 0);
+	assert_int_equal(fc_setxattr(it->q, entry.nodeid, DEFAULT_ACL, acl, len, true), 0);
 	assert_owned_in_ranges(it, "mine");
 	assert_int_equal(fc_mkdir(it->q, entry.nodeid, "child", 0755, &entry), 0);
 	assert_owned_in_ranges(it, "mine/child");
@@ -379,9 +334,9 @@ static void attack_readonly(struct it *it, const struct fuse_entry_out *file, ui
 	struct fsxattr fsx = { 0 };
 	int flags = FS_NODUMP_FL;
 
-	assert_int_equal(set_xattr(it, file->nodeid, "user.b", "1", 1, true), -EROFS);
-	assert_int_equal(set_xattr(it, file->nodeid, ACCESS_ACL, acl, len, true), -EROFS);
-	assert_int_equal(remove_xattr(it, file->nodeid, "user.a"), -EROFS);
+	assert_int_equal(fc_setxattr(it->q, file->nodeid, "user.b", "1", 1, true), -EROFS);
+	assert_int_equal(fc_setxattr(it->q, file->nodeid, ACCESS_ACL, acl, len, true), -EROFS);
+	assert_int_equal(fc_removexattr(it->q, file->nodeid, "user.a"), -EROFS);
 	assert_int_equal(fc_setattr(it->q, file->nodeid, &nothing, &attr), -EROFS);
 	assert_int_equal(make_tmpfile(it, ROOT), -EROFS);
 	assert_int_equal(set_ioctl(it, file->nodeid, fh, FS_IOC_SETFLAGS, &flags, 4), -EROFS);
@@ -458,13 +413,13 @@ static void names_stay_behind_their_map(void **state)
 	assert_int_equal(mount_with(it, 0), 0);
 	assert_int_equal(fc_lookup(it->q, ROOT, "file", &e), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++) {
-		assert_int_equal(set_xattr(it, e.nodeid, hidden[i], "2", 1, false), -EPERM);
-		assert_int_equal(remove_xattr(it, e.nodeid, hidden[i]), -EPERM);
+		assert_int_equal(fc_setxattr(it->q, e.nodeid, hidden[i], "2", 1, false), -EPERM);
+		assert_int_equal(fc_removexattr(it->q, e.nodeid, hidden[i]), -EPERM);
 	}
-	len = list_xattrs(it, e.nodeid, list, sizeof(list));
-	assert_true(len > 0 && is_listed(list, len, "trusted.x"));
-	assert_false(is_listed(list, len, "trusted.host"));
-	assert_int_equal(remove_xattr(it, e.nodeid, "trusted.host"), -ENODATA);
+	len = fc_listxattr(it->q, e.nodeid, list, sizeof(list));
+	assert_true(len > 0 && fc_in_list(list, len, "trusted.x"));
+	assert_false(fc_in_list(list, len, "trusted.host"));
+	assert_int_equal(fc_removexattr(it->q, e.nodeid, "trusted.host"), -ENODATA);
 	for (unsigned int n = XATTR_NAME_MAX - 16; n <= XATTR_NAME_MAX + 1; n++) {
 		bool fits = n + strlen("user.virtiofs.") <= XATTR_NAME_MAX;
 
@@ -472,8 +427,8 @@ static void names_stay_behind_their_map(void **state)
 		memcpy(name, "trusted.", 8);
 		name[n] = '\0';
 		assert_int_equal(
-			set_xattr(it, e.nodeid, name, "", 0, false), fits ? 0 : -ERANGE);
-		assert_int_equal(remove_xattr(it, e.nodeid, name), fits ? 0 : -ERANGE);
+			fc_setxattr(it->q, e.nodeid, name, "", 0, false), fits ? 0 : -ERANGE);
+		assert_int_equal(fc_removexattr(it->q, e.nodeid, name), fits ? 0 : -ERANGE);
 	}
 	assert_int_equal(getxattr(it_path(it, "file"), "user.virtiofs.trusted.x", list, 1), 1);
 	assert_int_equal(list[0], '1');
@@ -508,8 +463,8 @@ static void kept_owners_are_the_guests_word(void **state)
 	assert_int_equal(out.attr.gid, 50);
 	/* It is the gateway's to write. */
 	assert_int_equal(
-		set_xattr(it, e.nodeid, "user.virtiofs.owner", "0:0:104755", 10, false), -EPERM);
-	assert_int_equal(remove_xattr(it, e.nodeid, "user.virtiofs.owner"), -EPERM);
+		fc_setxattr(it->q, e.nodeid, "user.virtiofs.owner", "0:0:104755", 10, false), -EPERM);
+	assert_int_equal(fc_removexattr(it->q, e.nodeid, "user.virtiofs.owner"), -EPERM);
 	/* The host's users write what they like: a regular file is never more than it can be. */
 	for (size_t i = 0; i < ARRAY_SIZE(absurd); i++) {
 		assert_int_equal(setxattr(it_path(it, "file"), "user.virtiofs.owner", absurd[i],

@@ -350,6 +350,20 @@ static void submounts_not_announced(void **state)
 	submounts(state);
 }
 
+static const char *const submounts_again[] = {
+	"--no-announce-submounts", "--announce-submounts", NULL};
+static struct it_options with_submounts_again = {
+	.be = {.extra = submounts_again, .peer = peer_submounts}};
+
+/* The last word counts. */
+static void submounts_announced_again(void **state)
+{
+	struct it *it = *state;
+
+	assert_true(it->init.flags & FUSE_SUBMOUNTS);
+	submounts(state);
+}
+
 static void newest_flags(void **state)
 {
 	struct it *it = *state;
@@ -367,6 +381,7 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(write_only_reads, with_writeback),
 	IT_TEST_WITH(direct_io_is_aligned, with_direct_io),
 	IT_TEST_WITH(submounts, with_submounts),
+	IT_TEST_WITH(submounts_announced_again, with_submounts_again),
 	IT_TEST_WITH(submounts_not_announced, without_submounts),
 	IT_TEST_WITH(submount_let_go, without_submounts),
 	IT_TEST(newest_flags),
@@ -381,6 +396,8 @@ static const struct it_difference differences[] = {
 	{ "direct_io_is_aligned", "data in one piece with its headers is EINVAL there",
 		"and there" },
 	{ "submounts", "it announces a plain directory as one, too",
+		"ENOENT for a mount with a space in its name" },
+	{ "submounts_announced_again", "it announces a plain directory as one, too",
 		"ENOENT for a mount with a space in its name" },
 	{ "submounts_not_announced", NULL, "they are offered all the same" },
 	{ "newest_flags", "it knows none of them" },

@@ -16,19 +16,7 @@
 
 #include "tests/integration/replaced.h"
 
-#define ARGS(...)                                                                                  \
-	((const char *const[]){                                                                    \
-		__VA_ARGS__,                                                                       \
-		NULL,                                                                              \
-	})
-
-#define AS_NOBODY                                                                                  \
-	"for a; do case $a in --shared-dir=*) chown 65534:65534 \"${a#*=}\";; esac; done; "        \
-	"exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\""
-#define NOBODY .socket = BE_FD_LISTENING, .prefix = ARGS("sh", "-c", AS_NOBODY, "sh")
-
-/* Of so many, half may be the guest's. */
-#define FEW "--rlimit-nofile=120"
+#define NOBODY .socket = BE_FD_LISTENING, .prefix = ARGS("sh", "-c", IT_AS_NOBODY, "sh")
 
 static struct it_options prefer = {.be = {.extra = ARGS(FEW)}};
 static struct it_options mandatory = {

@@ -16,23 +16,13 @@
 #include "tests/integration/mounted.h"
 #include "tests/integration/replaced.h"
 
-#define ARGS(...)                                                                                  \
-	((const char *const[]){                                                                    \
-		__VA_ARGS__,                                                                       \
-		NULL,                                                                              \
-	})
-#define AS_NOBODY                                                                                  \
-	"for a; do case $a in --shared-dir=*) chown 65534:65534 \"${a#*=}\";; esac; done; "        \
-	"exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\""
-#define FEW "--rlimit-nofile=120"
-
 static struct mt_options handles = {
 	.it = {.no_client = true, .be = {.cache = "never", .extra = ARGS(FEW)}}};
 static struct mt_options names = {.it = {.no_client = true,
 	.be = {.cache = "never", .extra = ARGS(FEW, "--inode-file-handles=never")}}};
 static struct mt_options nobody = {.it = {.no_client = true,
 	.be = {.socket = BE_FD_LISTENING, .extra = ARGS(FEW),
-		.prefix = ARGS("sh", "-c", AS_NOBODY, "sh")}}};
+		.prefix = ARGS("sh", "-c", IT_AS_NOBODY, "sh")}}};
 
 static int host(struct mt *m, unsigned int i)
 {
@@ -143,12 +133,8 @@ int main(int argc, char **argv)
 {
 	int r;
 
-	if (geteuid() != 0 || access("/dev/fuse", R_OK | W_OK) < 0) {
-		print_message("1..0 # skipped: mounting needs root and /dev/fuse\n");
-		return 77;
-	}
 	twin_fs_make();
-	r = it_main(argc, argv, "replaced_race", tests, ARRAY_SIZE(tests), differences,
+	r = mt_main(argc, argv, "replaced_race", tests, ARRAY_SIZE(tests), differences,
 		ARRAY_SIZE(differences));
 	twin_fs_remove();
 	return r;

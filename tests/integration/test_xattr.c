@@ -10,6 +10,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "tests/integration/fusexattr.h"
 #include "tests/integration/harness.h"
 
 #define ROOT        FUSE_ROOT_ID
@@ -80,80 +81,23 @@ static void spell_for_peer(void)
 	with_label_alone.be.extra = label_alone;
 }
 
+/* In the form that the session has agreed on. */
 static int set(struct it *it, struct fc_queue *q, uint64_t node, const char *name,
 	const void *value, uint32_t size)
 {
-	struct fuse_setxattr_in in = { .size = size };
-
-	return fc_call(q,
-		&(struct fc_call){
-			.opcode = FUSE_SETXATTR,
-			.nodeid = node,
-			.args = &in,
-			.args_len = it->init.flags & FUSE_SETXATTR_EXT
-					    ? sizeof(in)
-					    : FUSE_COMPAT_SETXATTR_IN_SIZE,
-			.name = name,
-			.data = value,
-			.data_len = size,
-		},
-		NULL);
-}
-
-/* The length, of the value in `value` unless size is 0; or an error. */
-static int ask(struct fc_queue *q, uint32_t opcode, uint64_t node, const char *name, void *value,
-	uint32_t size)
-{
-	struct fuse_getxattr_in in = { .size = size };
-	struct fuse_getxattr_out out;
-	struct fc_reply reply;
-	int r = fc_call(q,
-		&(struct fc_call){
-			.opcode = opcode,
-			.nodeid = node,
-			.args = &in,
-			.args_len = sizeof(in),
-			.name = name,
-			.room = size ? size : sizeof(out),
-		},
-		&reply);
-
-	if (r)
-		return r;
-	if (size) {
-		memcpy(value, reply.body, reply.len);
-		return (int)reply.len;
-	}
-	assert_int_equal(reply.len, sizeof(out));
-	memcpy(&out, reply.body, sizeof(out));
-	return (int)out.size;
-}
-
-static int get(struct fc_queue *q, uint64_t node, const char *name, void *value, uint32_t size)
-{
-	return ask(q, FUSE_GETXATTR, node, name, value, size);
+	return fc_setxattr(q, node, name, value, size, it->init.flags & FUSE_SETXATTR_EXT);
 }
 
 static bool is_listed(struct fc_queue *q, uint64_t node, const char *name)
 {
 	char list[4096];
-	int most = ask(q, FUSE_LISTXATTR, node, NULL, NULL, 0), len;
+	int most = fc_listxattr(q, node, NULL, 0), len;
 
 	/* Asked for the length alone, the peer counts what it hides, too. */
 	assert_in_range(most, 0, sizeof(list));
-	len = ask(q, FUSE_LISTXATTR, node, NULL, list, sizeof(list));
+	len = fc_listxattr(q, node, list, sizeof(list));
 	assert_in_range(len, be_peer ? 0 : most, most);
-	for (int at = 0; at < len; at += (int)strlen(list + at) + 1)
-		if (!strcmp(list + at, name))
-			return true;
-	return false;
-}
-
-static int remove_one(struct fc_queue *q, uint64_t node, const char *name)
-{
-	return fc_call(q,
-		&(struct fc_call){ .opcode = FUSE_REMOVEXATTR, .nodeid = node, .name = name },
-		NULL);
+	return fc_in_list(list, len, name);
 }
 
 static void needs(const struct it *it, const char *name)
@@ -168,18 +112,18 @@ static void round_trip(struct it *it, struct fc_queue *q, const char *file)
 	char value[100];
 
 	assert_int_equal(fc_lookup(q, ROOT, file, &entry), 0);
-	assert_int_equal(get(q, entry.nodeid, "user.x", value, sizeof(value)), -ENODATA);
+	assert_int_equal(fc_getxattr(q, entry.nodeid, "user.x", value, sizeof(value)), -ENODATA);
 	assert_int_equal(set(it, q, entry.nodeid, "user.x", "value", 5), 0);
 	assert_int_equal(getxattr(it_path(it, file), "user.x", value, sizeof(value)), 5);
 	assert_memory_equal(value, "value", 5);
 	memset(value, 0, sizeof(value));
-	assert_int_equal(get(q, entry.nodeid, "user.x", NULL, 0), 5);
-	assert_int_equal(get(q, entry.nodeid, "user.x", value, 4), -ERANGE);
-	assert_int_equal(get(q, entry.nodeid, "user.x", value, sizeof(value)), 5);
+	assert_int_equal(fc_getxattr(q, entry.nodeid, "user.x", NULL, 0), 5);
+	assert_int_equal(fc_getxattr(q, entry.nodeid, "user.x", value, 4), -ERANGE);
+	assert_int_equal(fc_getxattr(q, entry.nodeid, "user.x", value, sizeof(value)), 5);
 	assert_memory_equal(value, "value", 5);
 	assert_true(is_listed(q, entry.nodeid, "user.x"));
-	assert_int_equal(remove_one(q, entry.nodeid, "user.x"), 0);
-	assert_int_equal(remove_one(q, entry.nodeid, "user.x"), -ENODATA);
+	assert_int_equal(fc_removexattr(q, entry.nodeid, "user.x"), 0);
+	assert_int_equal(fc_removexattr(q, entry.nodeid, "user.x"), -ENODATA);
 	assert_false(is_listed(q, entry.nodeid, "user.x"));
 	assert_int_equal(getxattr(it_path(it, file), "user.x", value, sizeof(value)), -1);
 }
@@ -205,7 +149,7 @@ static void attributes_of_what_is_not_opened(void **state)
 	assert_int_equal(mkfifo(it_path(it, "fifo"), 0600), 0);
 	assert_int_equal(fc_lookup(it->q, ROOT, "link", &entry), 0);
 	assert_int_equal(set(it, it->q, entry.nodeid, "user.x", "1", 1), -EPERM);
-	assert_int_equal(get(it->q, entry.nodeid, "user.x", NULL, 0), -ENODATA);
+	assert_int_equal(fc_getxattr(it->q, entry.nodeid, "user.x", NULL, 0), -ENODATA);
 	assert_int_equal(fc_lookup(it->q, ROOT, "fifo", &entry), 0);
 	assert_int_equal(set(it, it->q, entry.nodeid, "user.x", "1", 1), -EPERM);
 	assert_false(is_listed(it->q, entry.nodeid, "user.x"));
@@ -228,9 +172,9 @@ static void none_without_the_option(void **state)
 	struct it *it = *state;
 
 	assert_int_equal(set(it, it->q, ROOT, "user.x", "1", 1), -ENOSYS);
-	assert_int_equal(get(it->q, ROOT, "user.x", NULL, 0), -ENOSYS);
-	assert_int_equal(ask(it->q, FUSE_LISTXATTR, ROOT, NULL, NULL, 0), -ENOSYS);
-	assert_int_equal(remove_one(it->q, ROOT, "user.x"), -ENOSYS);
+	assert_int_equal(fc_getxattr(it->q, ROOT, "user.x", NULL, 0), -ENOSYS);
+	assert_int_equal(fc_listxattr(it->q, ROOT, NULL, 0), -ENOSYS);
+	assert_int_equal(fc_removexattr(it->q, ROOT, "user.x"), -ENOSYS);
 }
 
 static void names_are_mapped(void **state)
@@ -241,16 +185,16 @@ static void names_are_mapped(void **state)
 	needs(it, "user.x");
 	assert_int_equal(set(it, it->q, ROOT, "trusted.x", "1", 1), 0);
 	assert_int_equal(getxattr(it->be.share, "user.v.trusted.x", value, sizeof(value)), 1);
-	assert_int_equal(get(it->q, ROOT, "trusted.x", value, sizeof(value)), 1);
+	assert_int_equal(fc_getxattr(it->q, ROOT, "trusted.x", value, sizeof(value)), 1);
 	assert_true(is_listed(it->q, ROOT, "trusted.x"));
 	assert_false(is_listed(it->q, ROOT, "user.v.trusted.x"));
 	/* The guest's users must not get there by the back door. */
 	assert_int_equal(set(it, it->q, ROOT, "user.v.trusted.x", "2", 1), -EPERM);
-	assert_int_equal(remove_one(it->q, ROOT, "user.v.trusted.x"), -EPERM);
-	assert_int_equal(get(it->q, ROOT, "user.v.trusted.x", value, sizeof(value)), -ENODATA);
+	assert_int_equal(fc_removexattr(it->q, ROOT, "user.v.trusted.x"), -EPERM);
+	assert_int_equal(fc_getxattr(it->q, ROOT, "user.v.trusted.x", value, sizeof(value)), -ENODATA);
 	assert_int_equal(set(it, it->q, ROOT, "user.y", "3", 1), 0);
 	assert_int_equal(getxattr(it->be.share, "user.y", value, sizeof(value)), 1);
-	assert_int_equal(remove_one(it->q, ROOT, "trusted.x"), 0);
+	assert_int_equal(fc_removexattr(it->q, ROOT, "trusted.x"), 0);
 	assert_int_equal(getxattr(it->be.share, "user.v.trusted.x", value, sizeof(value)), -1);
 }
 
@@ -261,11 +205,11 @@ static void rules_deny_and_hide(void **state)
 
 	needs(it, "user.x");
 	assert_int_equal(set(it, it->q, ROOT, "a.x", "1", 1), -EOPNOTSUPP);
-	assert_int_equal(get(it->q, ROOT, "a.x", value, sizeof(value)), -EOPNOTSUPP);
-	assert_int_equal(remove_one(it->q, ROOT, "a.x"), -EOPNOTSUPP);
+	assert_int_equal(fc_getxattr(it->q, ROOT, "a.x", value, sizeof(value)), -EOPNOTSUPP);
+	assert_int_equal(fc_removexattr(it->q, ROOT, "a.x"), -EOPNOTSUPP);
 	assert_int_equal(set(it, it->q, ROOT, "security.x", "1", 1), -EPERM);
-	assert_int_equal(get(it->q, ROOT, "security.x", value, sizeof(value)), -ENODATA);
-	assert_int_equal(remove_one(it->q, ROOT, "security.x"), -EPERM);
+	assert_int_equal(fc_getxattr(it->q, ROOT, "security.x", value, sizeof(value)), -ENODATA);
+	assert_int_equal(fc_removexattr(it->q, ROOT, "security.x"), -EPERM);
 	assert_int_equal(set(it, it->q, ROOT, "user.x", "1", 1), 0);
 	assert_true(is_listed(it->q, ROOT, "user.x"));
 	if (setxattr(it->be.share, "security.x", "1", 1, 0) == 0)
@@ -285,7 +229,7 @@ static void rules_for_one_side(void **state)
 	assert_true(is_listed(it->q, ROOT, "user.y"));
 	assert_false(is_listed(it->q, ROOT, "user.s.user.y"));
 	assert_true(is_listed(it->q, ROOT, "user.p.user.c"));
-	assert_int_equal(get(it->q, ROOT, "user.c", value, sizeof(value)), 1);
+	assert_int_equal(fc_getxattr(it->q, ROOT, "user.c", value, sizeof(value)), 1);
 	assert_int_equal(set(it, it->q, ROOT, "trusted.x", "1", 1), -EPERM);
 }
 
@@ -332,9 +276,9 @@ static void acls_are_inherited(void **state)
 	assert_true(it->init.flags & FUSE_DONT_MASK);
 	assert_int_equal(mkdir_with_umask(it, ROOT, "plain", 022), 0755);
 	assert_int_equal(fc_mkdir(it->q, ROOT, "dir", 0777, &dir), 0);
-	assert_int_equal(get(it->q, dir.nodeid, ACL_DEFAULT, &got, sizeof(got)), -ENODATA);
+	assert_int_equal(fc_getxattr(it->q, dir.nodeid, ACL_DEFAULT, &got, sizeof(got)), -ENODATA);
 	assert_int_equal(set(it, it->q, dir.nodeid, ACL_DEFAULT, &acl, sizeof(acl)), 0);
-	assert_int_equal(get(it->q, dir.nodeid, ACL_DEFAULT, &got, sizeof(got)), sizeof(got));
+	assert_int_equal(fc_getxattr(it->q, dir.nodeid, ACL_DEFAULT, &got, sizeof(got)), sizeof(got));
 	assert_memory_equal(&got, &acl, sizeof(got));
 	/* The default ACL counts, and the umask does not. */
 	assert_int_equal(mkdir_with_umask(it, dir.nodeid, "sub", 077), 0770);
@@ -509,12 +453,12 @@ static void trusted_with_sys_admin(void **state)
 	assert_int_equal(setxattr(it_path(it, "f"), "trusted.host", "1", 1, 0), 0);
 	assert_int_equal(fc_lookup(it->q, ROOT, "f", &entry), 0);
 	assert_true(is_listed(it->q, entry.nodeid, "trusted.host"));
-	assert_int_equal(get(it->q, entry.nodeid, "trusted.host", value, sizeof(value)), 1);
+	assert_int_equal(fc_getxattr(it->q, entry.nodeid, "trusted.host", value, sizeof(value)), 1);
 	assert_int_equal(set(it, it->q, entry.nodeid, "trusted.x", "v", 1), 0);
 	assert_int_equal(getxattr(it_path(it, "f"), "trusted.x", value, sizeof(value)), 1);
 	assert_int_equal(value[0], 'v');
 	assert_true(is_listed(it->q, entry.nodeid, "trusted.x"));
-	assert_int_equal(remove_one(it->q, entry.nodeid, "trusted.x"), 0);
+	assert_int_equal(fc_removexattr(it->q, entry.nodeid, "trusted.x"), 0);
 	assert_int_equal(getxattr(it_path(it, "f"), "trusted.x", value, sizeof(value)), -1);
 }
 
@@ -531,10 +475,10 @@ static void names_are_mapped_to_trusted(void **state)
 	assert_int_equal(fc_lookup(it->q, ROOT, "link", &entry), 0);
 	assert_int_equal(set(it, it->q, entry.nodeid, "user.x", "v", 1), 0);
 	assert_int_equal(lgetxattr(it_path(it, "link"), host, value, sizeof(value)), 1);
-	assert_int_equal(get(it->q, entry.nodeid, "user.x", value, sizeof(value)), 1);
+	assert_int_equal(fc_getxattr(it->q, entry.nodeid, "user.x", value, sizeof(value)), 1);
 	assert_true(is_listed(it->q, entry.nodeid, "user.x"));
 	assert_false(is_listed(it->q, entry.nodeid, host));
-	assert_int_equal(remove_one(it->q, entry.nodeid, "user.x"), 0);
+	assert_int_equal(fc_removexattr(it->q, entry.nodeid, "user.x"), 0);
 	assert_int_equal(lgetxattr(it_path(it, "link"), host, value, sizeof(value)), -1);
 }
 

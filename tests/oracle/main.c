@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tests/oracle/oracle.h"
+#include "vhostuser/number.h"
 
 static const char help[] =
 	"Usage: oracle DIR_A DIR_B [options]\n"
@@ -75,21 +76,29 @@ static void list_kinds(void)
 	exit(0);
 }
 
+static uint64_t number_to(const char *text, uint64_t max)
+{
+	uint64_t n;
+
+	if (vu_number_parse(text, 10, max, &n))
+		usage(2);
+	return n;
+}
+
 static int number(const char *text)
 {
-	char *end;
-	long n = strtol(text, &end, 10);
+	int n = (int)number_to(text, 100 * 1000 * 1000);
 
-	if (*end || n < 1 || n > 100 * 1000 * 1000)
+	if (n < 1)
 		usage(2);
-	return (int)n;
+	return n;
 }
 
 static void take(struct or_options *o, int option, const char *value)
 {
 	switch (option) {
 	case COUNT: o->count = number(value); break;
-	case SEED: o->seed = strtoull(value, NULL, 0); break;
+	case SEED: o->seed = number_to(value, UINT64_MAX); break;
 	case ROUND: o->round = number(value); break;
 	case WALK: o->walk_every = number(value); break;
 	case WITHOUT: o->without = value; break;
