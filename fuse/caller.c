@@ -9,6 +9,11 @@
 #include "fuse/shape.h"
 #include "fuse/wire.h"
 
+bool fs_caller_is_user(const struct fs_slot *slot)
+{
+	return slot->header.uid != 0 && slot->header.uid != (uint32_t)-1;
+}
+
 int fs_caller_groups(const struct fs_slot *slot, uint32_t *gids)
 {
 	const struct fs_shape *shape = fs_shape_find(slot->header.opcode);

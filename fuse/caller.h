@@ -25,6 +25,12 @@ int fs_caller_enter(const struct fs_slot *slot, mode_t umask, struct fs_caller *
 void fs_caller_leave(struct fs_caller *caller);
 
 /*
+ * True when the request says who its caller is (with FUSE_ALLOW_IDMAP only those do that make a
+ * file), and that is not the guest's root.
+ */
+bool fs_caller_is_user(const struct fs_slot *slot);
+
+/*
  * The supplementary groups that the request carries, if they were agreed on, as the guest has them,
  * in gids[FS_EXT_GROUPS_MAX]. Their number, or -EINVAL.
  */

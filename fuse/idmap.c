@@ -7,8 +7,9 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/posix_acl.h>
-#include <linux/posix_acl_xattr.h>
 #include <string.h>
+
+#include "fuse/acl.h"
 
 /* How many ids there are: -1 is none. */
 #define IDS UINT32_MAX
@@ -200,22 +201,15 @@ static int translate_entry(
 
 int fs_idmap_acl(const struct fs_ids *ids, enum fs_idmap_way way, void *value, size_t size)
 {
-	struct posix_acl_xattr_header header;
-	struct posix_acl_xattr_entry entry;
-	uint8_t *at = value, *end = at + size;
-	int r = 0;
+	int n = 0, r = 0;
 
-	if (!ids || size == 0)
-		return 0;
-	if (size < sizeof(header) || (size - sizeof(header)) % sizeof(entry))
-		return -EINVAL;
-	memcpy(&header, at, sizeof(header));
-	if (le32toh(header.a_version) != POSIX_ACL_XATTR_VERSION)
-		return -EINVAL;
-	for (at += sizeof(header); at < end && r == 0; at += sizeof(entry)) {
-		memcpy(&entry, at, sizeof(entry));
+	if (ids && size > 0)
+		n = fs_acl_count(value, size);
+	for (int i = 0; i < n && r == 0; i++) {
+		struct posix_acl_xattr_entry entry = fs_acl_get(value, i);
+
 		r = translate_entry(ids, way, &entry);
-		memcpy(at, &entry, sizeof(entry));
+		fs_acl_put(value, i, entry);
 	}
-	return r;
+	return n < 0 ? n : r;
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#include "fuse/caller.h"
 #include "fuse/inode.h"
 #include "fuse/session.h"
 #include "fuse/slot.h"
@@ -21,11 +22,9 @@ bool fs_kill_wanted(const struct fs_slot *slot, bool asked)
 
 bool fs_kill_at_open(const struct fs_slot *slot, bool asked)
 {
-	uint32_t uid = slot->header.uid;
-
 	if (slot->session->init_flags & FUSE_HANDLE_KILLPRIV_V2)
 		return asked;
-	return fs_kill_wanted(slot, asked) || (uid != 0 && uid != (uint32_t)-1);
+	return fs_kill_wanted(slot, asked) || fs_caller_is_user(slot);
 }
 
 /* A root of the guest's without CAP_FSETID has its kernel send a SETATTR ahead. */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fuse/caller.h"
 #include "fuse/cred.h"
 #include "fuse/idmap.h"
 #include "fuse/killpriv.h"
@@ -102,8 +103,8 @@ static int set_owner(
 	if (r < 0)
 		return r;
 	/* The host's rules for one who is not root; unless nobody says who it is (ALLOW_IDMAP). */
-	r = fs_kill_begin(slot, node->fd,
-		slot->header.uid != (uint32_t)-1 && fs_kill_agreed(slot), &cred);
+	r = fs_kill_begin(
+		slot, node->fd, fs_caller_is_user(slot) && fs_kill_agreed(slot), &cred);
 	if (r < 0)
 		return r;
 	if (fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)

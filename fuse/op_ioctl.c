@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "fuse/caller.h"
 #include "fuse/killpriv.h"
 #include "vhostuser/checked.h"
 
@@ -107,8 +108,7 @@ static int run(struct fs_slot *slot, const struct command *command, void *data)
 			return r;
 	}
 	/* XFS takes setuid and setgid bits off with it, of one who is not root. */
-	r = fs_kill_begin(slot, file.fd,
-		command->sets && slot->header.uid != 0 && slot->header.uid != (uint32_t)-1, &cred);
+	r = fs_kill_begin(slot, file.fd, command->sets && fs_caller_is_user(slot), &cred);
 	if (r < 0)
 		return r;
 	r = call(file.fd, command->host, data);

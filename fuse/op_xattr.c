@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "fuse/acl.h"
+#include "fuse/caller.h"
 #include "fuse/cred.h"
 #include "fuse/idmap.h"
 #include "fuse/op.h"
@@ -144,9 +145,8 @@ void fs_op_getxattr(fuse_req_t req, fuse_ino_t nodeid, const char *name, size_t 
 /* As the host's kernel lists them: trusted ones to root alone, if we are told who asks. */
 static bool is_listed(const struct fs_slot *slot, const char *name)
 {
-	bool root = slot->header.uid == 0 || slot->header.uid == (uint32_t)-1;
-
-	return !is_blocked(slot, name) && (root || strncmp(name, "trusted.", 8) != 0);
+	return !is_blocked(slot, name) &&
+	       (!fs_caller_is_user(slot) || strncmp(name, "trusted.", 8) != 0);
 }
 
 /* Leaves in list[0..n) what the guest sees, under its names; returns how long that is. */

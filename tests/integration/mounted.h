@@ -56,8 +56,8 @@ int mt_join(pid_t pid);
 void mt_fill(unsigned char *data, size_t size, unsigned int seed);
 
 /*
- * it_main() where this process can mount: it has to be root, with /dev/fuse. Elsewhere says that all
- * is skipped and returns 77.
+ * it_main() where this process can mount, for which it has to be root, with /dev/fuse. Elsewhere
+ * says that all is skipped and returns 77.
  */
 int mt_main(int argc, char **argv, const char *suite, const struct CMUnitTest *tests, size_t n,
 	const struct it_difference *differences, size_t n_differences);

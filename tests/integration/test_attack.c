@@ -463,7 +463,8 @@ static void kept_owners_are_the_guests_word(void **state)
 	assert_int_equal(out.attr.gid, 50);
 	/* It is the gateway's to write. */
 	assert_int_equal(
-		fc_setxattr(it->q, e.nodeid, "user.virtiofs.owner", "0:0:104755", 10, false), -EPERM);
+		fc_setxattr(it->q, e.nodeid, "user.virtiofs.owner", "0:0:104755", 10, false),
+		-EPERM);
 	assert_int_equal(fc_removexattr(it->q, e.nodeid, "user.virtiofs.owner"), -EPERM);
 	/* The host's users write what they like: a regular file is never more than it can be. */
 	for (size_t i = 0; i < ARRAY_SIZE(absurd); i++) {

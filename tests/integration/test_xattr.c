@@ -191,7 +191,8 @@ static void names_are_mapped(void **state)
 	/* The guest's users must not get there by the back door. */
 	assert_int_equal(set(it, it->q, ROOT, "user.v.trusted.x", "2", 1), -EPERM);
 	assert_int_equal(fc_removexattr(it->q, ROOT, "user.v.trusted.x"), -EPERM);
-	assert_int_equal(fc_getxattr(it->q, ROOT, "user.v.trusted.x", value, sizeof(value)), -ENODATA);
+	assert_int_equal(
+		fc_getxattr(it->q, ROOT, "user.v.trusted.x", value, sizeof(value)), -ENODATA);
 	assert_int_equal(set(it, it->q, ROOT, "user.y", "3", 1), 0);
 	assert_int_equal(getxattr(it->be.share, "user.y", value, sizeof(value)), 1);
 	assert_int_equal(fc_removexattr(it->q, ROOT, "trusted.x"), 0);
@@ -278,7 +279,8 @@ static void acls_are_inherited(void **state)
 	assert_int_equal(fc_mkdir(it->q, ROOT, "dir", 0777, &dir), 0);
 	assert_int_equal(fc_getxattr(it->q, dir.nodeid, ACL_DEFAULT, &got, sizeof(got)), -ENODATA);
 	assert_int_equal(set(it, it->q, dir.nodeid, ACL_DEFAULT, &acl, sizeof(acl)), 0);
-	assert_int_equal(fc_getxattr(it->q, dir.nodeid, ACL_DEFAULT, &got, sizeof(got)), sizeof(got));
+	assert_int_equal(
+		fc_getxattr(it->q, dir.nodeid, ACL_DEFAULT, &got, sizeof(got)), sizeof(got));
 	assert_memory_equal(&got, &acl, sizeof(got));
 	/* The default ACL counts, and the umask does not. */
 	assert_int_equal(mkdir_with_umask(it, dir.nodeid, "sub", 077), 0770);

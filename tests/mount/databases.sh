@@ -75,13 +75,16 @@ locks_reach_the_host()
 # ends: so the log needs no shared memory, which kernels of different mounts have not.
 sqlite_in_turn()
 {
-	local i tries
+	local i tries said=$RUN/sql-$2
 	for ((i = 0; i < $3; i++)); do
 		for ((tries = 0; tries < 3000; tries++)); do
 			sqlite3 -bail "$1" "PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE;
 				INSERT INTO t VALUES ($2, $i, hex(randomblob(3000)));
-				UPDATE sum SET n = n + $i; COMMIT;" >/dev/null 2>"$RUN/sql-$2" && break
-			grep -q 'is locked' "$RUN/sql-$2" || { cat "$RUN/sql-$2"; return 1; }
+				UPDATE sum SET n = n + $i; COMMIT;" >/dev/null 2>"$said" && break
+			grep -q 'is locked' "$said" || {
+				cat "$said"
+				return 1
+			}
 			sleep 0.01
 		done
 		[ $tries -lt 3000 ]
