@@ -3,7 +3,7 @@
 #pragma once
 
 enum gw_exit {
-	GW_EXIT_OK = 0,       /* ended by SIGTERM or SIGINT, or the front-end left */
+	GW_EXIT_OK = 0,       /* ended by SIGTERM, SIGINT or SIGHUP, or the front-end left */
 	GW_EXIT_INTERNAL = 1, /* our fault, or the machine's: out of memory, killed by a signal */
 	GW_EXIT_USAGE = 2,    /* an option is unknown, missing or has a bad value */
 	GW_EXIT_CONFIG = 3,   /* the shared directory is missing, no directory, or not permitted */

@@ -8,6 +8,10 @@
 #define OF(verb) (1u << (verb))
 #define ALL      (OF(FT_VERIFY) | OF(FT_STORM) | OF(FT_FAULT))
 
+#define USAGE_OF_ALL                                                                               \
+	"Usage: virtiofs-frontend dax verify|storm|fault SOCKET [options]\n"                       \
+	"       virtiofs-frontend mount SOCKET DIR [options]    (see mount --help)\n"
+
 static const char *const verbs[] = {
 	[FT_VERIFY] =
 		"  verify              loads and stores through the window against the files\n",
@@ -19,9 +23,7 @@ static const char *const usages[] = {
 	[FT_VERIFY] = "Usage: virtiofs-frontend dax verify SOCKET [options]\n",
 	[FT_STORM] = "Usage: virtiofs-frontend dax storm SOCKET [options]\n",
 	[FT_FAULT] = "Usage: virtiofs-frontend dax fault SOCKET --fault NAME [options]\n",
-	/* Clang takes two strings in a list for a comma that was forgotten, but for parentheses. */
-	[FT_HELP] = ("Usage: virtiofs-frontend dax verify|storm|fault SOCKET [options]\n"
-		     "       virtiofs-frontend mount SOCKET DIR [options]    (see mount --help)\n"),
+	[FT_HELP] = USAGE_OF_ALL,
 };
 
 static const struct {

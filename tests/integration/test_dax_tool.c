@@ -396,6 +396,18 @@ static void a_window_without_use_is_said(void **state)
 	assert_non_null(strstr(out, "another --dialect, or its log says why"));
 }
 
+/* One front-end at a time, and this is the second. */
+static void a_busy_back_end_is_said(void **state)
+{
+	struct it *it = *state;
+	char args[300], out[4096];
+
+	snprintf(args, sizeof(args), "verify --dialect fs-v2 --connect %s", it->be.sock);
+	tool_says("", args, 3, out, sizeof(out));
+	assert_non_null(strstr(out, "it may be serving another front-end, one at a time"));
+	it_assert_alive(it->q);
+}
+
 /* The socket is its user's alone. */
 static void a_forbidden_socket_is_said(void **state)
 {
@@ -437,6 +449,7 @@ static const struct it_difference differences[] = {
 	{"usage_is_said", "the tool's words, not the back-end's"},
 	{"help_is_the_verbs_own", "the tool's words, not the back-end's"},
 	{"a_window_without_use_is_said", "it has no window"},
+	{"a_busy_back_end_is_said", "it has no window"},
 	{"a_forbidden_socket_is_said", "the tool's words, not the back-end's"},
 };
 
@@ -468,6 +481,7 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(usage_is_said, none),
 	IT_TEST_WITH(help_is_the_verbs_own, none),
 	IT_TEST_WITH(a_window_without_use_is_said, never),
+	IT_TEST_WITH(a_busy_back_end_is_said, not_taken),
 	IT_TEST_WITH(a_forbidden_socket_is_said, none),
 };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -226,6 +227,61 @@ static void stops_under_load(void **state)
 			fail_msg("queue %u: %s: %d", i + 1, workers[i].failed, workers[i].error);
 }
 
+static const char *const one_tree[] = { "--no-announce-submounts", NULL };
+static const char *const peer_one_tree[] = { NULL };
+static struct it_options submounts = {
+	.be = { .request_queues = THREADS, .extra = one_tree, .peer = peer_one_tree },
+	.fc = { .request_queues = THREADS, .depth = 8, .room = 65536 },
+};
+
+/* Two of the queues find and forget what is mounted there, another syncs all there is meanwhile. */
+static void visit(struct worker *w, unsigned int round)
+{
+	struct fuse_entry_out top, file;
+
+	if (w->index >= 2) {
+		CHECK(w, round < ROUNDS / 10 ? fc_syncfs(w->q, ROOT) : 0, 0);
+		return;
+	}
+	CHECK(w, fc_lookup(w->q, ROOT, "a mount", &top), 0);
+	CHECK(w, fc_lookup(w->q, top.nodeid, "file", &file), 0);
+	CHECK(w, file.attr.size == 1, true);
+	CHECK(w, fc_forget(w->q, top.nodeid, 1), 0);
+	CHECK(w, fc_forget(w->q, file.nodeid, 1), 0);
+}
+
+static void *run_visitor(void *arg)
+{
+	struct worker *w = arg;
+
+	for (unsigned int round = 0; round < 10 * ROUNDS && !w->failed; round++)
+		visit(w, round);
+	return NULL;
+}
+
+static void submounts_come_and_go(void **state)
+{
+	struct it *it = *state;
+	struct worker workers[3];
+	pthread_t threads[ARRAY_SIZE(workers)];
+
+	assert_int_equal(mkdir(it_path(it, "a mount"), 0755), 0);
+	if (mount("tmpfs", it_path(it, "a mount"), "tmpfs", 0, "size=1m"))
+		skip(); /* not allowed to mount */
+	it_file(it, "a mount/file", "x");
+	for (unsigned int i = 0; i < ARRAY_SIZE(workers); i++) {
+		workers[i] = (struct worker){ .q = &it->fc->queue[1 + i], .index = i };
+		assert_int_equal(pthread_create(&threads[i], NULL, run_visitor, &workers[i]), 0);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(workers); i++)
+		pthread_join(threads[i], NULL);
+	umount2(it_path(it, "a mount"), MNT_DETACH);
+	for (unsigned int i = 0; i < ARRAY_SIZE(workers); i++)
+		if (workers[i].failed)
+			fail_msg("queue %u: %s: %d", i + 1, workers[i].failed, workers[i].error);
+	it_assert_alive(it->q);
+}
+
 static struct it_options more = { .fc = { .request_queues = 3 } };
 
 /* They are served, and the setting that does not fit is said once. */
@@ -242,6 +298,7 @@ static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(four_threads, four),
 	IT_TEST_WITH(config_space, four),
 	IT_TEST_WITH(one_file_from_all_queues, four),
+	IT_TEST_WITH(submounts_come_and_go, submounts),
 	IT_TEST_WITH(more_queues_than_announced, more),
 	IT_TEST_WITH(stops_under_load, four),
 	IT_TEST_WITH(sixty_four_rings, most),
@@ -253,6 +310,7 @@ static const struct it_difference differences[] = {
 	{ "four_threads", ONE_QUEUE },
 	{ "config_space", "it has no config space" },
 	{ "one_file_from_all_queues", ONE_QUEUE },
+	{ "submounts_come_and_go", ONE_QUEUE },
 	{ "more_queues_than_announced", ONE_QUEUE },
 	{ "stops_under_load", ONE_QUEUE },
 	{ "sixty_four_rings", ONE_QUEUE },

@@ -204,7 +204,7 @@ static bool eats_itself(struct or_me *me, const struct or_op *op)
 	off_t at = lseek(fd, 0, SEEK_CUR);
 
 	if (fstat(me->fds[op->slot2], &from) < 0 || fstat(fd, &to) < 0 ||
-		from.st_ino != to.st_ino)
+		from.st_ino != to.st_ino || !S_ISREG(to.st_mode))
 		return false;
 	if (fcntl(fd, F_GETFL) & O_APPEND)
 		at = to.st_size;

@@ -25,8 +25,11 @@ static void make_setuid(struct client *c, const char *name)
 	assert_int_equal(chmod(host(c, name), 06777), 0);
 }
 
-#define assert_kept(c, name)   assert_int_equal(host_stat(c, name).st_mode & 07777, 06777)
-#define assert_killed(c, name) assert_int_equal(host_stat(c, name).st_mode & 07777, 0777)
+#define KEPT                   06777
+#define KILLED                 0777
+#define mode_of(c, name)       ((int)(host_stat(c, name).st_mode & 07777))
+#define assert_kept(c, name)   assert_int_equal(mode_of(c, name), KEPT)
+#define assert_killed(c, name) assert_int_equal(mode_of(c, name), KILLED)
 
 static int write_with(struct client *c, uint64_t node, uint64_t fh, uint32_t write_flags)
 {
@@ -97,33 +100,40 @@ static void test_killpriv_v2(void **state)
 	assert_killed(c, "f");
 }
 
-/* Those without a flag: always. And the thread has its capability back after each. */
-static void test_killpriv_always(void **state)
+/*
+ * Those without a flag: of who is not root. And the thread has its capability back after each, so
+ * that root's keep the bits, as root's on the host do.
+ */
+static void test_killpriv_without_flag(void **state)
 {
 	struct client *c = *state = client_with(FS_CACHE_AUTO, &killpriv, 0);
 	struct fuse_fallocate_in allocate = {.length = 100};
 	struct fuse_copy_file_range_in copy = {.len = 4};
 	struct fuse_open_out from, to;
-	uint64_t node;
+	uint64_t node, node_from;
 
 	if (!is_root())
 		return;
 	node = open_setuid(c, &to);
 	host_write(c, "from", "0123");
-	assert_int_equal(do_open(c, FUSE_OPEN, node_of(c, ROOT, "from"), O_RDONLY, &from), 0);
+	node_from = node_of(c, ROOT, "from");
+	assert_int_equal(do_open(c, FUSE_OPEN, node_from, O_RDONLY, &from), 0);
 	allocate.fh = to.fh;
-	assert_int_equal(
-		ask(c, FUSE_FALLOCATE, node, &allocate, sizeof(allocate), NULL, NULL), 0);
-	assert_killed(c, "f");
-	make_setuid(c, "f");
 	copy.fh_in = from.fh;
 	copy.fh_out = to.fh;
 	copy.nodeid_out = node;
-	assert_int_equal(ask(c, FUSE_COPY_FILE_RANGE, node_of(c, ROOT, "from"), &copy,
-				 sizeof(copy), NULL, NULL),
-		0);
-	assert_killed(c, "f");
-	make_setuid(c, "f");
+	for (int root = 0; root <= 1; root++) {
+		c->uid = root ? 0 : 1000;
+		assert_int_equal(
+			ask(c, FUSE_FALLOCATE, node, &allocate, sizeof(allocate), NULL, NULL), 0);
+		assert_int_equal(mode_of(c, "f"), root ? KEPT : KILLED);
+		make_setuid(c, "f");
+		assert_int_equal(ask(c, FUSE_COPY_FILE_RANGE, node_from, &copy, sizeof(copy), NULL,
+					 NULL),
+			0);
+		assert_int_equal(mode_of(c, "f"), root ? KEPT : KILLED);
+		make_setuid(c, "f");
+	}
 	assert_int_equal(write_with(c, node, to.fh, 0), 0);
 	assert_kept(c, "f");
 }
@@ -456,7 +466,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_killpriv_v2, teardown),
-		cmocka_unit_test_teardown(test_killpriv_always, teardown),
+		cmocka_unit_test_teardown(test_killpriv_without_flag, teardown),
 		cmocka_unit_test_teardown(test_killpriv_v1, teardown),
 		cmocka_unit_test_teardown(test_no_killpriv, teardown),
 		cmocka_unit_test_teardown(test_writeback, teardown),
