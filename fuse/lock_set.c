@@ -51,9 +51,10 @@ static int call_host(const struct fs_lock_owner *owner, const struct fs_range *r
 }
 
 /*
- * On an overlay, for one that has read locks by a description for reading, and now wants a write
- * lock by a file that is open for writing: the locks go to another description, under the same
- * number, which a waiting thread may be using. owner->set held. -ENOLCK.
+ * For one that has read locks by a description for reading, and now wants a write lock: the locks
+ * go to another description, under the same number, which a waiting thread may be using. Read locks
+ * do not conflict, so the new description has them all before the old one is let go of. owner->set
+ * held. -ENOLCK.
  */
 static int make_writable(struct fs_tree *tree, struct fs_lock_owner *owner)
 {
