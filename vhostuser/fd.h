@@ -27,9 +27,10 @@ int fd_nonblock(int fd);
 
 /*
  * Signals an eventfd (borrowed). Never waits, whatever those do who share the open file: a counter
- * that is full, or made blocking, overflows for those who poll it (POLLERR), or refuses with -EAGAIN.
- * What is no eventfd is asked first and then written to, which leaves whoever shares it the instant
- * between two system calls: see fd_is_eventfd(). For any thread. 0 or -errno.
+ * that is full overflows for those who poll it (POLLERR), or refuses with -EAGAIN. What is no
+ * eventfd (see fd_is_eventfd()), and all where the kernel has no asynchronous I/O for us, is asked
+ * first and then written to, which leaves whoever shares it the instant between two system calls.
+ * For any thread. 0 or -errno.
  */
 int fd_signal(int fd);
 
