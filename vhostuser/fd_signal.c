@@ -10,15 +10,16 @@
  * the eventfd told of that. The results pile up in the context's ring, are of no interest, and are
  * thrown away when it is full.
  *
- * The context is the process's, made by the first signal (so never inherited by a fork, which does
- * not take it along), and lasts as long as the process. Where there is none (fs.aio-max-nr, a
- * filter of system calls, kernels before 5.7) the file is asked first and then written to.
+ * The context is the process's, made by the first signal, and lasts as long as the process; a fork
+ * does not take it along. Where there is none (fs.aio-max-nr, a filter of system calls, kernels
+ * before 5.7, after a fork) the file is asked first and then written to.
  */
 #include <errno.h>
 #include <linux/aio_abi.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -26,18 +27,12 @@
 
 #include "vhostuser/fd.h"
 
-#define RESULTS 256
+#define RESULTS 64
 /* Times that other threads may have filled the ring again after we emptied it. */
 #define TRIES 16
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static aio_context_t context; /* 0: none */
-
-static void make_context(void)
-{
-	if (syscall(SYS_io_setup, RESULTS, &context) < 0)
-		context = 0;
-}
 
 static void drop_results(void)
 {
@@ -48,7 +43,7 @@ static void drop_results(void)
 }
 
 /* A read of fd into `buf`, no byte of it, that signals fd. -EINVAL for what is no eventfd. */
-static int signal_by_kernel(int fd, uint64_t buf)
+static int submit(int fd, uint64_t buf)
 {
 	struct iocb request = {
 		.aio_lio_opcode = IOCB_CMD_PREAD,
@@ -59,9 +54,6 @@ static int signal_by_kernel(int fd, uint64_t buf)
 	};
 	struct iocb *list = &request;
 
-	pthread_once(&once, make_context);
-	if (!context)
-		return -ENOSYS;
 	for (int i = 0; i < TRIES; i++) {
 		if (syscall(SYS_io_submit, context, 1L, &list) == 1)
 			return 0;
@@ -70,6 +62,32 @@ static int signal_by_kernel(int fd, uint64_t buf)
 		drop_results();
 	}
 	return -EAGAIN;
+}
+
+/* A child has the number, but no context. */
+static void forget_context(void)
+{
+	context = 0;
+}
+
+static void make_context(void)
+{
+	CLEANUP_FD int probe = eventfd(0, EFD_CLOEXEC);
+
+	if (pthread_atfork(NULL, NULL, forget_context) != 0 || probe < 0 ||
+		syscall(SYS_io_setup, RESULTS, &context) < 0)
+		context = 0;
+	/* It has to know eventfds. */
+	if (context && submit(probe, UINT64_MAX) != -EFAULT) {
+		(void)syscall(SYS_io_destroy, context);
+		context = 0;
+	}
+}
+
+static int signal_by_kernel(int fd, uint64_t buf)
+{
+	pthread_once(&once, make_context);
+	return context ? submit(fd, buf) : -ENOSYS;
 }
 
 static int signal_by_write(int fd)
@@ -93,6 +111,7 @@ bool fd_is_eventfd(int fd)
 	case -EFAULT: /* an eventfd; then the buffer was looked at */
 		return true;
 	case -ENOSYS:
+	case -EAGAIN:
 		return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == 0;
 	default:
 		return false;
