@@ -124,10 +124,10 @@ static bool is_refusal(int r)
 }
 
 /*
- * Should the description be one for writing? A POSIX write lock needs that, and an owner that has a
- * read lock now may want one later. A flock() does not, unless a server makes a POSIX lock of it.
- * Opening for writing must change nothing on the host, as it would on an overlay, unless the guest
- * did so already.
+ * Should the description be one for writing? A POSIX write lock needs that; read locks that the
+ * owner has by then move (make_writable), since a file that is open for writing cannot be executed
+ * on the host. A flock() does not, unless a server makes a POSIX lock of it. Opening for writing
+ * must change nothing on the host, as it would on an overlay, unless the guest did so already.
  */
 static bool wants_writable(
 	const struct fs_tree *tree, const struct fs_handle *handle, const struct fs_lock *lock)
@@ -138,6 +138,8 @@ static bool wants_writable(
 		return false;
 	if (lock->flock)
 		return volume->remote;
+	if (lock->range.type != F_WRLCK)
+		return false;
 	return !volume->overlay || (handle->flags & O_ACCMODE) != O_RDONLY;
 }
 

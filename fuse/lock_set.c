@@ -51,26 +51,50 @@ static int call_host(const struct fs_lock_owner *owner, const struct fs_range *r
 }
 
 /*
- * On an overlay, for one that has read locks by a description for reading, and now wants a write
- * lock by a file that is open for writing: the locks go to another description, under the same
- * number, which a waiting thread may be using. owner->set held. -ENOLCK.
+ * For an owner whose description is for reading, and who wants a write lock: another one, with room
+ * of its own, or -1 if that is not so. Opening may wait (for a lease, a copy-up), so owner->set is
+ * not held: whoever ends the session waits for that. -ENOLCK.
  */
-static int make_writable(struct fs_tree *tree, struct fs_lock_owner *owner)
+static int open_writable(
+	struct fs_tree *tree, struct fs_lock_owner *owner, const struct fs_lock *lock, int *fresh)
 {
-	struct fs_lock_owner fresh = {.fd = -1};
-	int r = fs_fds_reserve(tree, FS_FD_LASTING);
+	bool needed;
 
-	if (r < 0)
+	*fresh = -1;
+	if (lock->range.type != F_WRLCK || owner->flock)
+		return 0;
+	pthread_mutex_lock(&owner->set);
+	needed = !owner->writable;
+	pthread_mutex_unlock(&owner->set);
+	if (!needed)
+		return 0;
+	if (fs_fds_reserve(tree, FS_FD_LASTING) < 0)
 		return -ENOLCK;
-	fresh.fd = fs_inode_open(tree, owner->inode, O_RDWR);
-	r = fresh.fd < 0 ? -ENOLCK : 0;
+	*fresh = fs_inode_open(tree, owner->inode, O_RDWR);
+	if (*fresh >= 0)
+		return 0;
+	fs_fds_release(tree, FS_FD_LASTING);
+	*fresh = -1;
+	return -ENOLCK;
+}
+
+/*
+ * The owner's locks go to that description, under the same number, which a waiting thread may be
+ * using. They are read locks, which do not conflict: the new description has them all before the
+ * old one is let go of. owner->set held. -ENOLCK.
+ */
+static int make_writable(struct fs_lock_owner *owner, int fresh_fd)
+{
+	const struct fs_lock_owner fresh = {.fd = fresh_fd};
+	int r = 0;
+
+	if (fresh_fd < 0 || owner->writable)
+		return 0;
 	for (size_t i = 0; i < owner->ranges.n && r == 0; i++)
 		r = call_host(&fresh, &owner->ranges.at[i], false);
-	if (r == 0 && dup3(fresh.fd, owner->fd, O_CLOEXEC) < 0)
+	if (r == 0 && dup3(fresh_fd, owner->fd, O_CLOEXEC) < 0)
 		r = -ENOLCK;
 	owner->writable = r == 0;
-	fd_close(&fresh.fd);
-	fs_fds_release(tree, FS_FD_LASTING);
 	return r < 0 ? -ENOLCK : 0;
 }
 
@@ -150,10 +174,9 @@ void fs_lock_clear(struct fs_tree *tree, struct fs_lock_owner *owner)
 	pthread_mutex_unlock(&owner->set);
 }
 
-int fs_lock_apply(struct fs_tree *tree, struct fs_lock_owner *owner, const struct fs_lock *lock,
-	const struct fs_lock_by *by)
+static int apply(struct fs_locks *locks, struct fs_lock_owner *owner, const struct fs_lock *lock,
+	const struct fs_lock_by *by, int fresh_fd)
 {
-	struct fs_locks *locks = tree->locks;
 	bool unlocks = lock->range.type == F_UNLCK;
 	int r, bad = 0;
 
@@ -161,8 +184,8 @@ int fs_lock_apply(struct fs_tree *tree, struct fs_lock_owner *owner, const struc
 	pthread_mutex_lock(&locks->lock);
 	r = admit(locks, owner, &lock->range);
 	pthread_mutex_unlock(&locks->lock);
-	if (r == 0 && lock->range.type == F_WRLCK && !owner->flock && !owner->writable)
-		r = make_writable(tree, owner);
+	if (r == 0)
+		r = make_writable(owner, fresh_fd);
 	if (r == 0) {
 		r = set_on_host(owner, &lock->range);
 		pthread_mutex_lock(&locks->lock);
@@ -180,6 +203,20 @@ int fs_lock_apply(struct fs_tree *tree, struct fs_lock_owner *owner, const struc
 		clear(locks, owner); /* it has closed the file: nothing of it may stay */
 	pthread_mutex_unlock(&owner->set);
 	return r < 0 ? r : bad;
+}
+
+int fs_lock_apply(struct fs_tree *tree, struct fs_lock_owner *owner, const struct fs_lock *lock,
+	const struct fs_lock_by *by)
+{
+	int fresh, r = open_writable(tree, owner, lock, &fresh);
+
+	if (r == 0)
+		r = apply(tree->locks, owner, lock, by, fresh);
+	if (fresh >= 0) {
+		fd_close(&fresh);
+		fs_fds_release(tree, FS_FD_LASTING);
+	}
+	return r;
 }
 
 void fs_lock_undo(struct fs_tree *tree, struct fs_lock_owner *owner, const struct fs_lock *lock)

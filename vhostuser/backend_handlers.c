@@ -385,18 +385,9 @@ static int handle_get_vring_base(struct vu_backend *backend, struct vu_message *
 }
 
 /*
- * Eventfds have no file type; where there are none, pipes and sockets do their work. All others,
- * a directory or a file of some remote system, are never at rest or keep their writer waiting.
+ * The eventfd of a vring fd message, or -1. Nothing else will do: who shares a pipe or a socket can
+ * hold its lock for as long as a page fault of his takes, and a directory is readable for ever.
  */
-static bool may_signal(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 &&
-	       ((st.st_mode & S_IFMT) == 0 || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
-}
-
-/* The eventfd of a vring fd message, or -1; made non-blocking: no thread of ours waits for it. */
 static int take_eventfd(struct vu_backend *backend, struct vu_message *message, int *fd)
 {
 	int ret;
@@ -404,7 +395,7 @@ static int take_eventfd(struct vu_backend *backend, struct vu_message *message, 
 	*fd = -1;
 	if (message->fds->n == 0)
 		return VU_DONE;
-	if (!may_signal(message->fds->fd[0]))
+	if (!fd_is_eventfd(message->fds->fd[0]))
 		return vu_fault(backend, -EPROTO, "the fd is not an eventfd");
 	ret = fd_nonblock(message->fds->fd[0]);
 	if (ret < 0)

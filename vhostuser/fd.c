@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <stdint.h>
 #include <unistd.h>
 
 void fd_close(int *fd)
@@ -43,18 +41,6 @@ int fd_nonblock(int fd)
 	if (flags & O_NONBLOCK)
 		return 0;
 	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
-}
-
-int fd_signal(int fd)
-{
-	struct pollfd ready = {.fd = fd, .events = POLLOUT};
-	uint64_t one = 1;
-
-	if (poll(&ready, 1, 0) < 0)
-		return -errno;
-	if (!(ready.revents & (POLLOUT | POLLERR | POLLNVAL)))
-		return -EAGAIN;
-	return write(fd, &one, sizeof(one)) < 0 ? -errno : 0;
 }
 
 int fds_take(struct vu_fds *fds, size_t i)

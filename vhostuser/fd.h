@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* More than any vhost-user message carries (8): room to notice one too many. */
@@ -25,11 +26,20 @@ void fd_move(int *dst, int *src);
 int fd_nonblock(int fd);
 
 /*
- * Signals an eventfd (borrowed), or the pipe or socket in its place. -EAGAIN when it is full, also
- * when whoever shares the open file has made it blocking: it is asked first (an eventfd knows no
- * write that never waits), which leaves him the instant between two system calls. Else 0 or -errno.
+ * Signals an eventfd (borrowed). Never waits, whatever those do who share the open file: a counter
+ * that is full overflows for those who poll it (POLLERR), or refuses with -EAGAIN. What is no
+ * eventfd (see fd_is_eventfd()), and all where the kernel has no asynchronous I/O for us, is asked
+ * first and then written to, which leaves whoever shares it the instant between two system calls.
+ * For any thread. 0 or -errno.
  */
 int fd_signal(int fd);
+
+/*
+ * Whether fd (borrowed) is an eventfd; of any other kind of file nothing is asked that could wait.
+ * Where the kernel has no asynchronous I/O for us, another file without a type (a timerfd, an
+ * epoll set) passes for one. For any thread.
+ */
+bool fd_is_eventfd(int fd);
 
 #define CLEANUP_FD __attribute__((cleanup(fd_close)))
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -77,6 +78,15 @@ static inline void hanging_serve(const char *dir)
 	_exit(1);
 }
 
+/* Whoever sleeps on the file wakes up. */
+static inline void hanging_file_stop(struct hanging_file *file)
+{
+	kill(file->server, SIGKILL);
+	waitpid(file->server, NULL, 0);
+	umount2(file->dir, MNT_DETACH);
+	rmdir(file->dir);
+}
+
 /* False when this machine has no FUSE for us. */
 static inline bool hanging_file_start(struct hanging_file *file)
 {
@@ -87,21 +97,16 @@ static inline bool hanging_file_start(struct hanging_file *file)
 		return false;
 	snprintf(file->path, sizeof(file->path), "%s/hang", file->dir);
 	file->server = fork();
-	if (file->server == 0)
+	if (file->server == 0) {
+		/* A test that fails must leave nobody behind who sleeps, or has its output open. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		hanging_serve(file->dir);
-	for (int tries = 0; tries < 200; tries++) {
+	}
+	for (int tries = 0; tries < 1000; tries++) {
 		if (stat(file->path, &st) == 0)
 			return true;
 		usleep(10000);
 	}
+	hanging_file_stop(file);
 	return false;
-}
-
-/* Whoever sleeps on the file wakes up. */
-static inline void hanging_file_stop(struct hanging_file *file)
-{
-	kill(file->server, SIGKILL);
-	waitpid(file->server, NULL, 0);
-	umount2(file->dir, MNT_DETACH);
-	rmdir(file->dir);
 }

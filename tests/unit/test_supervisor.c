@@ -208,6 +208,7 @@ static void stuck_service(enum behaviour behaviour, int number, int expected)
 {
 	struct hanging_file hanging;
 	double seconds;
+	int status;
 	pid_t pid;
 
 	if (!hanging_file_start(&hanging))
@@ -215,12 +216,13 @@ static void stuck_service(enum behaviour behaviour, int number, int expected)
 	pid = start_program(behaviour, hanging.path);
 	if (number)
 		kill(pid, number);
-	assert_int_equal(wait_program(pid, &seconds), expected);
+	status = wait_program(pid, &seconds);
+	hanging_file_stop(&hanging);
+	assert_int_equal(status, expected);
 	/* It was stuck, or this test shows nothing; and yet it was over in time. */
 	assert_true(seconds > GW_SUPERVISOR_PATIENCE_MS / 1000. / 2);
 	assert_true(seconds < 1.0);
 	assert_false(socket_there());
-	hanging_file_stop(&hanging);
 }
 
 static void test_stuck_sigterm(void **state)
