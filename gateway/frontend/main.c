@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/frontend/bench.h"
 #include "gateway/frontend/dax.h"
 #include "gateway/frontend/mount.h"
 #include "vhostuser/checked.h"
@@ -11,6 +12,7 @@
 static const char help[] =
 	"Usage: virtiofs-frontend dax verify|storm|fault SOCKET [options]\n"
 	"       virtiofs-frontend mount SOCKET DIR [options]    (see mount --help)\n"
+	"       virtiofs-frontend bench SOCKET [options]        (see bench --help)\n"
 	"\n"
 	"dax tries the DAX window of a virtio-fs back-end with a window of its own, with no VM. It "
 	"makes\n"
@@ -70,6 +72,7 @@ static const struct command {
 } commands[] = {
 	{"dax", dax},
 	{"mount", fm_main},
+	{"bench", fb_main},
 };
 
 int main(int argc, char **argv)
@@ -87,10 +90,12 @@ int main(int argc, char **argv)
 		return FT_EXIT_OK;
 	}
 	if (argc > 1)
-		fprintf(stderr, "virtiofs-frontend: '%s' is unknown: dax or mount (see --help)\n",
+		fprintf(stderr,
+			"virtiofs-frontend: '%s' is unknown: dax, mount or bench (see --help)\n",
 			argv[1]);
 	else
-		fputs("virtiofs-frontend: the command is missing: dax or mount (see --help)\n",
+		fputs("virtiofs-frontend: the command is missing: dax, mount or bench (see "
+		      "--help)\n",
 			stderr);
 	return FT_EXIT_USAGE;
 }
