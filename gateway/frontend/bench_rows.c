@@ -22,7 +22,17 @@ const struct fb_row fb_rows[] = {
 	{IO("read1m", "1 MiB, one after the other", fb_read_next_submit, FB_BLOCK_MAX)},
 	{IO("write1m", "the same, written", fb_write_next_submit, FB_BLOCK_MAX)},
 	{ROW("fsync", "4 KiB written, then fsync: two requests", fsync), .block = FB_PAGE},
+	{ROW("create-unlink", "a file made, closed and removed: three requests", create)},
+	{ROW("rename", "a file within its directory, there and back", rename)},
+	{ROW("symlink", "a link made and removed: two requests", symlink)},
+	{ROW("readdirplus", "10,000 entries, each one an operation; latency is a listing's", list),
+		.weight = FB_ENTRIES},
 	{ROW("statfs", "the file system's numbers", statfs)},
+	{ROW("map", "64 KiB of the DAX window mapped, unmapped: two requests", map),
+		.window = true},
+	{ROW("map-batch", "the same, eight in flight for each of --depth, unmapped by eight",
+		 map_batch),
+		.weight = FB_MAP_BATCH, .times = FB_MAP_BATCH, .window = true},
 };
 const unsigned int fb_n_rows = ARRAY_SIZE(fb_rows);
 

@@ -4,6 +4,9 @@
 
 #include "gateway/frontend/bench.h"
 
+#define FB_ENTRIES   10000u /* of the directory that is listed */
+#define FB_MAP_BATCH 8u
+
 /* Makes n files "f0", "f1", ...; opened where `open` says so. */
 int fb_files_make(struct fb_work *work, unsigned int n, bool open);
 /* Closes, forgets and removes them. */
@@ -39,9 +42,7 @@ FB_ROW_FUNCTIONS(list);
 FB_ROW_FUNCTIONS(map);
 FB_ROW_FUNCTIONS(map_batch);
 
-/* READ, WRITE and both, at random or one after the other. */
-int fb_read_prepare(struct fb_work *work);
-/* See above. */
+/* WRITE, both, and one after the other: in the place of fb_io_submit(). */
 void fb_write_submit(struct fb_work *work, struct fb_queue *queue, struct fb_slot *slot);
 /* See above. */
 void fb_mixed_submit(struct fb_work *work, struct fb_queue *queue, struct fb_slot *slot);

@@ -251,7 +251,8 @@ static int measure(struct fb_work *work, struct lane *lanes, struct fb_result *r
 	result->usage = result->usage && fb_usage_read(pid, &after) == 0;
 	if (result->usage) {
 		result->cpu_ns = after.cpu_ns - before.cpu_ns;
-		result->switches = after.switches - before.switches;
+		/* Those of a thread that ended are lost: see fb_usage. */
+		result->switches = after.switches - MIN(before.switches, after.switches);
 	}
 	collect(work, lanes, result);
 	return r;

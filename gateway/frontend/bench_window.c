@@ -73,7 +73,10 @@ int fb_window_open(struct fb_device *device)
 	r = vu_frontend_get_shmem(device->fe, sizes);
 	if (r < 0)
 		return r;
-	return r && sizes[0] ? open_window(device, sizes[0]) : 0;
+	if (!r || !sizes[0])
+		return 0;
+	r = fw_window_catch_faults();
+	return r < 0 ? r : open_window(device, sizes[0]);
 }
 
 void fb_window_close(struct fb_device *device)
@@ -89,4 +92,9 @@ void fb_window_close(struct fb_device *device)
 uint64_t fb_window_size(const struct fb_device *device)
 {
 	return device->window ? fw_window_size(device->window->window) : 0;
+}
+
+int fb_window_load(const struct fb_device *device, uint64_t offset, void *to, size_t len)
+{
+	return fw_window_load(device->window->window, offset, to, len);
 }

@@ -23,3 +23,5 @@ int fb_window_open(struct fb_device *device);
 void fb_window_close(struct fb_device *device);
 /* Its bytes; 0: there is none. */
 uint64_t fb_window_size(const struct fb_device *device);
+/* Loads from it, as a guest does: 0, or -EFAULT where nothing is mapped. */
+int fb_window_load(const struct fb_device *device, uint64_t offset, void *to, size_t len);
