@@ -206,7 +206,9 @@ static int drive_all(struct fb_work *work, struct lane *lanes)
 static int phase(struct fb_work *work, struct lane *lanes, double part)
 {
 	const struct fb_options *o = work->device->options;
-	uint64_t count = (uint64_t)((double)o->count * part), n = work->queues;
+	unsigned int weight = work->row->weight ? work->row->weight : 1;
+	uint64_t n = work->queues;
+	uint64_t count = MAX((uint64_t)((double)o->count * part / weight), n);
 
 	for (unsigned int i = 0; i < n; i++) {
 		memset(&lanes[i], 0, sizeof(lanes[i]));
