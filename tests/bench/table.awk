@@ -6,9 +6,11 @@
 
 BEGIN { FS = OFS = "\t" }
 
-function figure() {
+# By median latency: what so many in flight would be in a second. Calls are never in flight.
+function figure(    depth) {
+	depth = $4 ~ /@/ && $3 != "calls" ? substr($4, index($4, "@") + 1) : 1
 	if (by == "p50")
-		return $6 > 0 ? 1e6 / $6 : 0
+		return $6 > 0 ? depth * 1e6 / $6 : 0
 	return $5
 }
 
