@@ -91,6 +91,10 @@ int fb_call(struct fb_device *device, const struct fb_ask *ask, void *body, uint
 	uint32_t *len);
 /* The slot that fb_call() uses, for its payload. */
 struct fb_slot *fb_call_slot(struct fb_device *device);
+/* Waits for the reply of that slot, which was asked: 0; FU_* also ends all later calls. */
+int fb_call_wait(struct fb_device *device);
+/* True when the back-end closed its socket, or gave a queue up. */
+bool fb_device_gone(struct fb_device *device);
 /* Sends a FORGET of many nodes on the hiprio queue. Any thread. */
 void fb_forget(struct fb_device *device, const struct fuse_forget_one *ones, unsigned int n);
 

@@ -20,25 +20,23 @@
 
 struct list {
 	uint64_t dir;
-	uint64_t *fhs;  /* of each slot */
-	uint64_t *sums; /* of the numbers of entries that a slot has seen */
 	unsigned int n, n_fhs;
 	struct {
 		uint64_t nodeid;
 		_Atomic uint64_t lookups;
 	} of[ENTRIES];
+	struct {
+		uint64_t fh;
+		uint64_t sum; /* of the numbers of entries that were seen */
+	} slots[];
 };
 
 static int open_all(struct fb_work *work, struct list *list)
 {
 	int r = 0;
 
-	list->fhs = calloc(work->slots, sizeof(list->fhs[0]));
-	list->sums = calloc(work->slots, sizeof(list->sums[0]));
-	if (!list->fhs || !list->sums)
-		return -ENOMEM;
 	for (unsigned int i = 0; i < work->slots && r == 0; i++) {
-		r = fb_open(work->device, list->dir, true, &list->fhs[i]);
+		r = fb_open(work->device, list->dir, true, &list->slots[i].fh);
 		list->n_fhs += r == 0;
 	}
 	return r;
@@ -46,7 +44,7 @@ static int open_all(struct fb_work *work, struct list *list)
 
 int fb_list_prepare(struct fb_work *work)
 {
-	struct list *list = calloc(1, sizeof(*list));
+	struct list *list = calloc(1, sizeof(*list) + work->slots * sizeof(list->slots[0]));
 	char name[FB_NAME_MAX];
 	int r;
 
@@ -66,7 +64,7 @@ int fb_list_prepare(struct fb_work *work)
 void fb_list_submit(struct fb_work *work, struct fb_queue *queue, struct fb_slot *slot)
 {
 	struct list *list = work->own;
-	struct fuse_read_in in = {.fh = list->fhs[slot->index], .size = SIZE};
+	struct fuse_read_in in = {.fh = list->slots[slot->index].fh, .size = SIZE};
 	struct fb_ask ask = {.opcode = FUSE_READDIRPLUS,
 		.nodeid = list->dir,
 		.args = &in,
@@ -77,7 +75,7 @@ void fb_list_submit(struct fb_work *work, struct fb_queue *queue, struct fb_slot
 	if (slot->step == 0) {
 		slot->at = 0;
 		slot->count = 0;
-		list->sums[slot->index] = 0;
+		list->slots[slot->index].sum = 0;
 	}
 	in.offset = slot->at;
 	fb_queue_ask(queue, slot, &ask);
@@ -116,7 +114,7 @@ static bool take_entry(struct list *list, struct fb_slot *slot, const struct fus
 	if (n == ENTRIES || plus->entry_out.nodeid != list->of[n].nodeid)
 		return false;
 	atomic_fetch_add_explicit(&list->of[n].lookups, 1, memory_order_relaxed);
-	list->sums[slot->index] += n;
+	list->slots[slot->index].sum += n;
 	slot->count++;
 	return true;
 }
@@ -151,7 +149,7 @@ enum fb_next fb_list_check(
 	if (len)
 		return take_all(work, slot, len);
 	if (slot->count != ENTRIES ||
-		list->sums[slot->index] != (uint64_t)ENTRIES * (ENTRIES - 1) / 2)
+		list->slots[slot->index].sum != (uint64_t)ENTRIES * (ENTRIES - 1) / 2)
 		return fb_wrong(work, "%u entries, not %u", slot->count, ENTRIES);
 	return FB_DONE;
 }
@@ -165,7 +163,7 @@ void fb_list_undo(struct fb_work *work)
 	if (!list)
 		return;
 	for (unsigned int i = 0; i < list->n_fhs; i++)
-		(void)fb_release(work->device, list->dir, list->fhs[i], true);
+		(void)fb_release(work->device, list->dir, list->slots[i].fh, true);
 	for (unsigned int i = 0; i < list->n; i++) {
 		struct fuse_forget_one one = {list->of[i].nodeid, list->of[i].lookups};
 
@@ -178,6 +176,4 @@ void fb_list_undo(struct fb_work *work)
 	r = list->dir ? fb_unlink(work->device, work->device->dir, NAME, true) : 0;
 	if (r < 0)
 		(void)fb_wrong(work, "the directory is not removed: %s", ft_result(r));
-	free(list->fhs);
-	free(list->sums);
 }

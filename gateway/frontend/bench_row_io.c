@@ -179,20 +179,18 @@ static int call_io(struct fb_work *work, bool write, uint64_t block)
 {
 	struct fb_queue *queue = &work->device->queues[0];
 	struct fb_slot *slot = fb_call_slot(work->device);
-	struct fb_slot *taken = NULL;
 	uint32_t len;
-	int r = 0;
+	int r;
 
+	if (atomic_load(&work->device->broken))
+		return FU_BROKEN;
 	slot->at = block * work->block;
 	slot->step = 0;
 	if (write)
 		submit_write(work, queue, slot);
 	else
 		submit_read(work, queue, slot);
-	while (r == 0 && !taken) {
-		r = fb_queue_wait(queue, 20000);
-		taken = fb_queue_take(queue);
-	}
+	r = fb_call_wait(work->device);
 	if (r == 0)
 		r = fb_slot_reply(slot, &len);
 	if (r < 0)

@@ -126,18 +126,6 @@ static void give_up(struct fb_device *device, const char *why)
 		(void)!write(device->queues[i].ring->call, &one, sizeof(one));
 }
 
-/* True when the back-end closed its socket, or gave a queue up. */
-static bool gone(struct fb_device *device)
-{
-	struct pollfd fds[FB_QUEUES_MAX + 1] = {
-		{.fd = vu_frontend_fd(device->fe), .events = POLLRDHUP}};
-	unsigned int n = 1;
-
-	for (unsigned int i = 0; i < device->n_queues; i++)
-		fds[n++] = (struct pollfd){.fd = device->queues[i].ring->err, .events = POLLIN};
-	return poll(fds, n, 0) > 0;
-}
-
 static uint64_t done_by(const struct lane *lanes, unsigned int n, bool *over)
 {
 	uint64_t sum = 0;
@@ -162,7 +150,7 @@ static void watch(struct fb_work *work, const struct lane *lanes)
 		now = now_ns();
 		if (done != last)
 			moved = now;
-		if (gone(work->device))
+		if (fb_device_gone(work->device))
 			give_up(work->device, "the back-end went away or gave a queue up");
 		else if (now - moved > STUCK_NS)
 			give_up(work->device, "no reply in 20 seconds");
@@ -297,6 +285,10 @@ int fb_run(struct fb_device *device, const struct fb_pick *pick, struct fb_resul
 		fb_device_error(device, "%s: it was not prepared: %s", row->name, ft_result(r));
 	if (!atomic_load(&device->broken))
 		row->undo(&work);
+	if (r == 0 && atomic_load(&device->broken)) {
+		fb_device_error(device, "%s: the back-end went away at its end", row->name);
+		r = FU_BROKEN;
+	}
 	result->failures = atomic_load(&work.failures);
 	free(work.own);
 	free(lanes);

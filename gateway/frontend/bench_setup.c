@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,28 +12,58 @@
 #include "vhostuser/checked.h"
 
 #define WAIT_MS 20000
+#define LOOK_MS 200
 
 struct fb_slot *fb_call_slot(struct fb_device *device)
 {
 	return &device->queues[0].slots[0];
 }
 
+bool fb_device_gone(struct fb_device *device)
+{
+	struct pollfd fds[FB_QUEUES_MAX + 1] = {
+		{.fd = vu_frontend_fd(device->fe), .events = POLLRDHUP}};
+	unsigned int n = 1;
+
+	for (unsigned int i = 0; i < device->n_queues; i++)
+		fds[n++] = (struct pollfd){.fd = device->queues[i].ring->err, .events = POLLIN};
+	return poll(fds, n, 0) > 0;
+}
+
+int fb_call_wait(struct fb_device *device)
+{
+	struct fb_queue *queue = &device->queues[0];
+	int r = FU_TIMEOUT;
+
+	if (atomic_load(&device->broken))
+		return FU_BROKEN;
+	for (int waited = 0; r == FU_TIMEOUT && waited < WAIT_MS; waited += LOOK_MS) {
+		r = fb_queue_wait(queue, LOOK_MS);
+		if (r == 0 && !fb_queue_take(queue))
+			r = FU_TIMEOUT;
+		else if (r == FU_TIMEOUT && fb_device_gone(device))
+			r = FU_BROKEN;
+	}
+	/* Whatever came later would be taken for the reply to something else. */
+	if (r < 0)
+		atomic_store(&device->broken, true);
+	return r;
+}
+
 int fb_call(struct fb_device *device, const struct fb_ask *ask, void *body, uint32_t size,
 	uint32_t *len)
 {
 	struct fb_queue *queue = &device->queues[0];
-	struct fb_slot *slot = fb_call_slot(device), *taken;
+	struct fb_slot *slot = fb_call_slot(device);
 	uint32_t got = 0;
 	int r;
 
+	if (atomic_load(&device->broken))
+		return FU_BROKEN;
 	fb_queue_ask(queue, slot, ask);
-	do {
-		r = fb_queue_wait(queue, WAIT_MS);
-		if (r < 0)
-			return r;
-		taken = fb_queue_take(queue);
-	} while (!taken);
-	r = fb_slot_reply(slot, &got);
+	r = fb_call_wait(device);
+	if (r == 0)
+		r = fb_slot_reply(slot, &got);
 	if (r == 0 && body)
 		memcpy(body, ask->bulk ? slot->payload : slot->body, MIN(got, size));
 	if (len)
