@@ -207,6 +207,8 @@ enum ft_exit fb_device_open(struct fb_device *device, const struct fb_options *o
 	if (r == 0)
 		r = start_rings(device);
 	if (r == 0)
+		r = fb_window_start(device);
+	if (r == 0)
 		r = start_session(device);
 	if (r == 0)
 		r = fb_mkdir(device, FUSE_ROOT_ID, device->dir_name, &device->dir);

@@ -15,6 +15,8 @@
 
 #define PLACE  65536u
 #define PLACES FB_MAP_BATCH /* of a slot */
+/* At once: each takes a memory slot of the guest's, of which a back-end knows some 500. */
+#define MAPPINGS 384u
 
 static uint64_t place_of(const struct fb_slot *slot, unsigned int i)
 {
@@ -42,8 +44,11 @@ int fb_map_prepare(struct fb_work *work)
 	uint64_t size = (uint64_t)work->slots * PLACES * PLACE;
 	int r;
 
-	if (fb_window_size(work->device) < size)
+	if (fb_window_size(work->device) < size || work->slots * PLACES > MAPPINGS) {
+		fb_device_error(work->device, "%s: the window is too small for %u in flight",
+			work->row->name, work->slots);
 		return -ENOSPC;
+	}
 	r = fb_files_make(work, 1, true);
 	/* Also behind the last one, so that all of a place is in the file. */
 	for (uint64_t at = 0; at <= size && r == 0; at += PLACE)

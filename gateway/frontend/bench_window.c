@@ -18,6 +18,7 @@
 struct fb_window {
 	struct fw_window *window;
 	struct fw_channel *channel;
+	int fd; /* the channel's, which the front-end owns */
 };
 
 bool fb_window_wanted(const struct fb_options *options)
@@ -47,20 +48,26 @@ static int open_window(struct fb_device *device, uint64_t size)
 {
 	struct fw_config config = {
 		.dialect = dax_dialect_find("shmem"), .size = size, .gpa = WINDOW_GPA};
-	bool slots = vu_frontend_protocol_features(device->fe) &
-		     VU_BIT(VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
-	struct fw_channel_config channel = {
-		.region = slots ? region : NULL, .ctx = device, .fd = -1};
 	int r;
 
 	device->window = calloc(1, sizeof(*device->window));
 	if (!device->window)
 		return -ENOMEM;
 	r = fw_window_new(&config, &device->window->window);
-	if (r == 0)
-		r = vu_frontend_open_channel(device->fe, &channel.fd);
+	return r < 0 ? r : vu_frontend_open_channel(device->fe, &device->window->fd);
+}
+
+int fb_window_start(struct fb_device *device)
+{
+	bool slots = vu_frontend_protocol_features(device->fe) &
+		     VU_BIT(VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
+	struct fw_channel_config channel = {.region = slots ? region : NULL, .ctx = device};
+
+	if (!device->window)
+		return 0;
 	channel.window = device->window->window;
-	return r < 0 ? r : fw_channel_start(&channel, &device->window->channel);
+	channel.fd = device->window->fd;
+	return fw_channel_start(&channel, &device->window->channel);
 }
 
 int fb_window_open(struct fb_device *device)

@@ -19,6 +19,8 @@ bool fb_window_wanted(const struct fb_options *options);
  * NULL, and that is no error. -errno.
  */
 int fb_window_open(struct fb_device *device);
+/* Serves it from now on, by a thread that has the main connection to itself. -errno. */
+int fb_window_start(struct fb_device *device);
 /* Takes it down; fine without one. Nobody uses it any more. */
 void fb_window_close(struct fb_device *device);
 /* Its bytes; 0: there is none. */
