@@ -33,6 +33,7 @@ struct bare_node {
 	uint64_t lookups;
 	dev_t dev;
 	ino_t ino;
+	_Alignas(8) uint8_t handle[32]; /* struct file_handle; no bytes: not asked for yet */
 };
 
 /* The node, or NULL: of this number; of this identity. */
