@@ -202,7 +202,7 @@ static int serve_socket(const char *path)
 		.n_queues = 2,
 		.ops = &ops,
 	};
-	struct vu_backend *backend = NULL;
+	static struct vu_backend *backend; /* until the process ends, as the loop is */
 	int listener, fd, r;
 
 	r = vu_socket_listen(path, "socket", &listener);
