@@ -221,6 +221,11 @@ bool vq_driver_take(struct vq_driver *driver, void **cookie, uint32_t *len)
 	return true;
 }
 
+bool vq_driver_ready(const struct vq_driver *driver)
+{
+	return used_idx_acquire(driver) != driver->last_used;
+}
+
 bool vq_driver_arm(struct vq_driver *driver)
 {
 	__virtio16 *event = &driver->avail->ring[driver->num];

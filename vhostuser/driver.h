@@ -70,6 +70,9 @@ bool vq_driver_kick(struct vq_driver *driver);
  */
 bool vq_driver_take(struct vq_driver *driver, void **cookie, uint32_t *len);
 
+/* True when there is something to take; nothing is asked for. */
+bool vq_driver_ready(const struct vq_driver *driver);
+
 /*
  * Asks for an interrupt at the next used chain, for callers that poll `call` (and `err`) along with
  * fds of their own: empty `call` before. True when there is something to take already.

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/frontend/bench.h"
 #include "gateway/frontend/dax.h"
 #include "gateway/frontend/mount.h"
 #include "vhostuser/checked.h"
@@ -42,6 +43,7 @@ static const struct command {
 } commands[] = {
 	{"dax", dax},
 	{"mount", fm_main},
+	{"bench", fb_main},
 };
 
 int main(int argc, char **argv)
@@ -59,10 +61,12 @@ int main(int argc, char **argv)
 		return FT_EXIT_OK;
 	}
 	if (argc > 1)
-		fprintf(stderr, "virtiofs-frontend: '%s' is unknown: dax or mount (see --help)\n",
+		fprintf(stderr,
+			"virtiofs-frontend: '%s' is unknown: dax, mount or bench (see --help)\n",
 			argv[1]);
 	else
-		fputs("virtiofs-frontend: the command is missing: dax or mount (see --help)\n",
+		fputs("virtiofs-frontend: the command is missing: dax, mount or bench (see "
+		      "--help)\n",
 			stderr);
 	return FT_EXIT_USAGE;
 }

@@ -14,6 +14,7 @@ declare -A about=(
 	[guest]="virtual machines with the directory mounted"
 	[dax]="virtual machines that map its files, on QEMU 11.1"
 	[mount]="real programs on a back-end that this machine's kernel has mounted"
+	[bench]="the benchmark against each back-end: is what they answer right?"
 	[readme]="what the README tells to type"
 	[sid]="build and tests with libfuse 3.18 in a chroot of Debian sid"
 )
@@ -162,6 +163,12 @@ part_mount()
 {
 	plain || return
 	tests/mount/run
+}
+
+part_bench()
+{
+	plain || return
+	tests/bench/compare --smoke
 }
 
 part_readme()

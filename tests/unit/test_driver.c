@@ -275,6 +275,24 @@ static void test_wait(void **state)
 	}
 }
 
+/* Looking asks for nothing, so whoever looks is not interrupted. */
+static void test_ready(void **state)
+{
+	struct ring ring;
+	uint32_t len;
+	void *cookie;
+
+	ring_init(&ring, F_EVENT);
+	ring.driver.avail->ring[NUM] = htole16(77);
+	assert_false(vq_driver_ready(&ring.driver));
+	use(&ring, 0, 0);
+	assert_true(vq_driver_ready(&ring.driver));
+	assert_true(vq_driver_take(&ring.driver, &cookie, &len));
+	assert_false(vq_driver_ready(&ring.driver));
+	assert_int_equal(le16toh(ring.driver.avail->ring[NUM]), 77);
+	ring_fini(&ring);
+}
+
 static void *answer_later(void *arg)
 {
 	struct ring *ring = arg;
@@ -308,6 +326,7 @@ int main(void)
 		cmocka_unit_test(test_odd_device),
 		cmocka_unit_test(test_kick),
 		cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_ready),
 		cmocka_unit_test(test_wait_wakes),
 	};
 
