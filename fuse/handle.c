@@ -124,6 +124,7 @@ int fs_handle_add(struct fs_tree *tree, struct fs_inode *inode, int fd, int flag
 		handle->fd = fd;
 		handle->flags = flags;
 		handle->dir_offset = 0;
+		handle->dir_begun = false;
 		handle->prev = NULL;
 		handle->next = inode->handles;
 		if (inode->handles)

@@ -45,6 +45,7 @@ struct fs_handle {
 	pthread_mutex_t dir_lock;
 	int64_t dir_offset;       /* where the next entry comes from: dirbuf's first, or the fd's */
 	struct fs_dirbuf *dirbuf; /* NULL: none */
+	bool dir_begun;           /* something was read from the fd */
 };
 
 /* An empty table of open files. -ENOMEM. */

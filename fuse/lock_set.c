@@ -260,7 +260,10 @@ int fs_lock_set(struct fs_tree *tree, struct fs_handle *handle, const struct fs_
 	return r;
 }
 
-/* The process of the guest's that has the lock which the host found; 0: none. */
+/*
+ * The process of the guest's that has the lock which the host found; 0: none. Several may read-lock
+ * where it begins: it is whose lock ends there, too, or else any of theirs.
+ */
 static uint32_t pid_of(struct fs_locks *locks, const struct fs_inode *inode, uint64_t asker,
 	const struct fs_range *found)
 {
@@ -271,16 +274,19 @@ static uint32_t pid_of(struct fs_locks *locks, const struct fs_inode *inode, uin
 	};
 	const struct fs_lock_owner *owner;
 	uint32_t pid = 0;
+	bool same = false;
 
 	pthread_mutex_lock(&locks->lock);
-	for (owner = *fs_lock_bucket(locks, inode); owner && !pid; owner = owner->next) {
+	for (owner = *fs_lock_bucket(locks, inode); owner && !same; owner = owner->next) {
 		const struct fs_range *held;
 
 		if (owner->inode != inode || owner->flock || owner->id == asker)
 			continue;
 		held = fs_ranges_conflict(&owner->ranges, &first);
-		if (held && held->type == found->type)
-			pid = held->pid;
+		if (!held || held->type != found->type)
+			continue;
+		pid = held->pid;
+		same = held->start == found->start && held->end == found->end;
 	}
 	pthread_mutex_unlock(&locks->lock);
 	return pid;

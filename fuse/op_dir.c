@@ -117,19 +117,6 @@ static bool add(struct listing *list, const struct host_dirent *entry)
 	return true;
 }
 
-/* Moves to where the guest wants to go on, if we are not there. dir_lock held. */
-static int seek_to(struct fs_handle *handle, int64_t offset)
-{
-	if (offset == handle->dir_offset && offset != 0)
-		return 0;
-	/* Also for 0 again: rewinding is what makes new entries visible. */
-	if (lseek(handle->fd, offset, SEEK_SET) < 0)
-		return -errno;
-	handle->dir_offset = offset;
-	handle->dirbuf->pos = handle->dirbuf->len = 0;
-	return 0;
-}
-
 static int refill(struct fs_handle *handle)
 {
 	struct fs_dirbuf *buf = handle->dirbuf;
@@ -138,9 +125,33 @@ static int refill(struct fs_handle *handle)
 	do {
 		n = syscall(SYS_getdents64, handle->fd, buf->data, sizeof(buf->data));
 	} while (n < 0 && errno == EINTR);
+	handle->dir_begun = true;
 	buf->pos = 0;
 	buf->len = n < 0 ? 0 : (size_t)n;
 	return n < 0 ? -errno : 0;
+}
+
+/* Moves to where the guest wants to go on, if we are not there. dir_lock held, dirbuf there. */
+static int seek_to(struct fs_handle *handle, int64_t offset)
+{
+	if (offset == handle->dir_offset && offset != 0)
+		return 0;
+	/*
+	 * An open directory of ext4's takes up where it was asked first. If that was the end, it
+	 * stays there when it is rewound, and lists nothing (Linux 6.18): ask elsewhere first.
+	 */
+	if (offset != 0 && !handle->dir_begun) {
+		int r = refill(handle);
+
+		if (r < 0)
+			return r;
+	}
+	/* Also for 0 again: rewinding is what makes new entries visible. */
+	if (lseek(handle->fd, offset, SEEK_SET) < 0)
+		return -errno;
+	handle->dir_offset = offset;
+	handle->dirbuf->pos = handle->dirbuf->len = 0;
+	return 0;
 }
 
 /* dir_lock held, dirbuf there. Entries that were listed are never lost to an error after them. */

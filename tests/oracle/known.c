@@ -16,9 +16,9 @@
  *     takes them off ahead, the host finds nothing to do (for_nothing);
  *   - setting trusted.* and security.*, which takes the gateway's own privilege (servers_own);
  *   - flags of fifos and sockets: the client does not ask for them (has_none);
- *   - sendfile() of a file onto what it is still to read: pages that are cached are passed on as
- *     they are and change on the way, what is read directly is a copy, and a hole of tmpfs is the
- *     page of zeros (eats_itself).
+ *   - sendfile() of a file onto what it is still to read, or into a fifo: pages that are cached are
+ *     passed on as they are and change on the way, what is read directly (cache never) is a copy,
+ *     and a hole of tmpfs is the page of zeros (changes_on_the_way).
  */
 #include <errno.h>
 #include <string.h>

@@ -19,7 +19,8 @@ static const char help[] =
 	"  --count N        operations (default 10000)\n"
 	"  --seed S         (default: the time); printed\n"
 	"  --round N        operations before both trees are made anew (default 5000)\n"
-	"  --walk N         operations between two comparisons of the trees (default 250)\n"
+	"  --walk N         operations between two comparisons of the trees (default 250; 1 where\n"
+	"                   a short list is replayed)\n"
 	"  --without G,...  leave out kinds or groups of kinds (see --kinds)\n"
 	"  --only G,...     nothing but these, and what the list begins with\n"
 	"  --fuse           A is a FUSE mount: allow for the known differences\n"
@@ -170,7 +171,7 @@ static int rounds(const struct or_options *o)
 		int n = o->count - done < o->round ? o->count - done : o->round;
 
 		or_generate(&list, o, o->seed * 1000003 + (uint64_t)(done / o->round), n);
-		verdict = or_play(o, &list, o->walk_every);
+		verdict = or_play(o, &list, o->walk_every ? o->walk_every : OR_WALK);
 		if (verdict.index >= 0)
 			return failed(o, &list, verdict, done);
 	}
@@ -188,10 +189,15 @@ static int replay(const struct or_options *o)
 {
 	struct or_list list;
 	struct or_verdict verdict;
+	int every;
 
 	if (or_read_list(&list, o->replay) < 0)
 		return 2;
-	verdict = or_play(o, &list, list.n < 1000 ? 1 : o->walk_every);
+	if (o->walk_every)
+		every = o->walk_every;
+	else
+		every = list.n < 1000 ? 1 : OR_WALK;
+	verdict = or_play(o, &list, every);
 	if (verdict.index >= 0)
 		return failed(o, &list, verdict, 0);
 	printf("%d operations, no difference\n", list.n);
@@ -203,7 +209,6 @@ int main(int argc, char **argv)
 {
 	struct or_options o = {.count = 10000,
 		.round = 5000,
-		.walk_every = 250,
 		.seed = (uint64_t)time(NULL),
 		.shrink_seconds = 60};
 	int option;

@@ -194,17 +194,21 @@ void or_copy_range(struct or_me *me, const struct or_op *op, const struct or_kin
 }
 
 /*
- * Does it write what it is still to read? Pages of a cache are passed on as they are, so the one
- * changes the other; but what is read directly is a copy, and a hole of tmpfs the page of zeros.
+ * Does it write what it is still to read, or into a fifo, where it lies until somebody reads it?
+ * Pages of a cache are passed on as they are, so what is written to the file meanwhile is read; but
+ * what is read directly is a copy, and a hole of tmpfs the page of zeros.
  */
-static bool eats_itself(struct or_me *me, const struct or_op *op)
+static bool changes_on_the_way(struct or_me *me, const struct or_op *op)
 {
 	int fd = me->fds[op->slot];
 	struct stat from, to;
 	off_t at = lseek(fd, 0, SEEK_CUR);
 
-	if (fstat(me->fds[op->slot2], &from) < 0 || fstat(fd, &to) < 0 ||
-		from.st_ino != to.st_ino || !S_ISREG(to.st_mode))
+	if (fstat(me->fds[op->slot2], &from) < 0 || fstat(fd, &to) < 0)
+		return false;
+	if (S_ISFIFO(to.st_mode))
+		return true;
+	if (from.st_ino != to.st_ino || !S_ISREG(to.st_mode))
 		return false;
 	if (fcntl(fd, F_GETFL) & O_APPEND)
 		at = to.st_size;
@@ -216,7 +220,7 @@ void or_sendfile(struct or_me *me, const struct or_op *op, const struct or_kind 
 {
 	off_t from = op->b;
 
-	if (or_unclear(me, me->fds[op->slot]) || (me->fuse && eats_itself(me, op)))
+	if (or_unclear(me, me->fds[op->slot]) || (me->fuse && changes_on_the_way(me, op)))
 		return;
 	gave(me, op, res, sendfile(me->fds[op->slot], me->fds[op->slot2], &from, (size_t)op->a));
 	or_say(res, "from=%lld", (long long)from);

@@ -19,6 +19,7 @@
 #define OR_PATH  64   /* bytes of a path as it is written, see or_path() */
 #define OR_TEXT  1800 /* bytes of a result that are kept for reading */
 #define OR_DATA  (256 * 1024)
+#define OR_WALK  250 /* operations between two walks */
 
 enum or_side { OR_A, OR_B };
 
@@ -67,7 +68,8 @@ struct or_list {
 struct or_options {
 	const char *dir[2];
 	const char *backing; /* the directory that is behind A, walked at the end too, or NULL */
-	int count, round, walk_every;
+	int count, round;
+	int walk_every; /* 0: not said */
 	uint64_t seed;
 	int shrink_seconds;
 	const char *without, *only, *replay, *out, *inject;
@@ -127,6 +129,10 @@ void or_known_report(FILE *to);
 
 /* ---- play.c, shrink.c ---- */
 
+/*
+ * Walks both trees after operations whose numbers are multiples of `every`, and at the end: a walk
+ * goes with its operation when others are taken out. INT_MAX: at the end only.
+ */
 struct or_verdict or_play(const struct or_options *o, const struct or_list *list, int every);
 /* Takes operations out of the list while the same difference shows. */
 struct or_verdict or_shrink(const struct or_options *o, struct or_list *list,

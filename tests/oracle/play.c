@@ -121,7 +121,7 @@ struct or_verdict or_play(const struct or_options *o, const struct or_list *list
 		exit(2);
 	for (; i < list->n && !differ; i++) {
 		differ = step(o, team, &list->ops[i], &verdict);
-		if (!differ && ((i + 1) % every == 0 || i + 1 == list->n))
+		if (!differ && ((list->ops[i].seq + 1) % (uint32_t)every == 0 || i + 1 == list->n))
 			differ = compare_roots(or_team_root(team, OR_A), or_team_root(team, OR_B),
 				"the trees differ:", &verdict);
 	}

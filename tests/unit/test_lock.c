@@ -347,6 +347,22 @@ static void test_session_ends(void **state)
 	}
 }
 
+/* Of readers' locks that overlap, the one that is in the way is told with its own process. */
+static void test_whose_lock(void **state)
+{
+	struct lock_guest *g = *state;
+	struct fuse_file_lock found;
+
+	assert_int_equal(set_lock(g, 1, F_RDLCK, 5, 7), 0);
+	assert_int_equal(set_lock(g, 3, F_RDLCK, 3, 5), 0);
+	for (uint64_t at = 3; at <= 7; at += 4) {
+		assert_int_equal(get_lock(g, 2, F_WRLCK, at, at, &found), 0);
+		assert_int_equal(found.start, at == 3 ? 3 : 5);
+		assert_int_equal(found.end, at == 3 ? 5 : 7);
+		assert_int_equal(found.pid, at == 3 ? 103 : 101);
+	}
+}
+
 /* ---- waiting ---- */
 
 static void test_wait_is_granted(void **state)
@@ -542,6 +558,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_flush_is_the_owners, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_session_ends, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_whose_lock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wait_is_granted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_interrupt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_release_ends_waits, setup, teardown),

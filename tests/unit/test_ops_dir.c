@@ -170,6 +170,26 @@ static void test_offsets(void **state)
 	assert_each_once(&seen, 300);
 }
 
+/*
+ * A guest that has the listing cached may ask a new handle for what comes after the end, and rewind
+ * then: it is all there (what went wrong was ext4).
+ */
+static void test_end_comes_first(void **state)
+{
+	struct client *c = *state;
+	struct seen seen = {0};
+	uint64_t fh = open_dir(c, ROOT), other = open_dir(c, ROOT), end;
+
+	make_files(c, 0, 10);
+	end = list_all(c, false, ROOT, fh, 4096).last_offset;
+	assert_int_equal(list_some(c, false, ROOT, other, end, 4096, &seen), 0);
+	seen = list_all(c, false, ROOT, other, 4096);
+	assert_each_once(&seen, 10);
+	assert_int_equal(list_some(c, true, ROOT, other, end, 4096, &seen), 0);
+	seen = list_all(c, true, ROOT, other, 4096);
+	assert_each_once(&seen, 10);
+}
+
 static void test_small_buffers_and_errors(void **state)
 {
 	struct client *c = *state;
@@ -241,6 +261,7 @@ int main(void)
 		CLIENT_TEST(test_many),
 		CLIENT_TEST(test_come_and_go),
 		CLIENT_TEST(test_offsets),
+		CLIENT_TEST(test_end_comes_first),
 		CLIENT_TEST(test_small_buffers_and_errors),
 		CLIENT_TEST(test_plus_counts),
 	};
