@@ -10,7 +10,7 @@
 
 #define USAGE_OF_ALL                                                                               \
 	"Usage: virtiofs-frontend dax verify|storm|fault SOCKET [options]\n"                       \
-	"       virtiofs-frontend mount SOCKET DIR [options]    (see mount --help)\n"                  \
+	"       virtiofs-frontend mount SOCKET DIR [options]    (see mount --help)\n"              \
 	"       virtiofs-frontend bench SOCKET [options]        (see bench --help)\n"
 
 static const char *const verbs[] = {
