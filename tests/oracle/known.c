@@ -54,6 +54,11 @@ static bool listed_later(
 	return a->err == 0 && b->err == 0;
 }
 
+static bool not_asked(const struct or_op *op, const struct or_result *a, const struct or_result *b)
+{
+	return a->err == 0 && b->err == 0;
+}
+
 static bool directory_read(
 	const struct or_op *op, const struct or_result *a, const struct or_result *b)
 {
@@ -84,6 +89,10 @@ static struct known {
 	{"readdir.rest,readdir.next,readdir.small", listed_later,
 		"whether an open directory shows names that were made since is the file system's "
 		"choice; btrfs does not until it is rewound, which the mount's server does",
+		0},
+	{"statx.dont_sync", not_asked,
+		"with AT_STATX_DONT_SYNC the client shows what it has cached, also what it knows "
+		"to be old, as a mode after an ACL was set",
 		0},
 	{"read,readv", directory_read,
 		"how far a directory's position goes is the file system's own affair", 0},
