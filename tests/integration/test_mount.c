@@ -484,20 +484,32 @@ static void a_copy_in_a_namespace_does_not_matter(void **state)
 	expect_file(it_path(m->it, "mapped"), data, sizeof(data));
 }
 
-/* Calls until one fails; what it fails with decides. */
+/* Calls until one fails; what it fails with decides. "started-I" on the host: it has begun. */
 static int until_the_end(struct mt *m, unsigned int i)
 {
-	char name[32], byte = 0;
+	char name[32], started[40], byte = 0;
 	int fd;
 
 	snprintf(name, sizeof(name), "file-%u", i);
+	snprintf(started, sizeof(started), "started-%u", i);
 	fd = open(mt_path(m, name), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd >= 0) {
-		write_file(it_path(m->it, "started"), "", 0);
+		write_file(it_path(m->it, started), "", 0);
 		while (pwrite(fd, &byte, 1, 0) == 1 && fsync(fd) == 0) {
 		}
 	}
 	return errno == ENOTCONN || errno == ECONNABORTED || errno == EIO ? 0 : errno;
+}
+
+/* One that opens its file when the mount is gone would go on for ever below it. */
+static void wait_until_started(const struct mt *m, unsigned int n)
+{
+	char started[40];
+
+	for (unsigned int i = 0; i < n; i++) {
+		snprintf(started, sizeof(started), "started-%u", i);
+		it_until(access(it_path(m->it, started), F_OK) == 0, 5000);
+	}
 }
 
 static void a_killed_back_end_ends_calls(void **state)
@@ -507,7 +519,7 @@ static void a_killed_back_end_ends_calls(void **state)
 
 	for (unsigned int i = 0; i < PROCESSES; i++)
 		pids[i] = mt_fork(until_the_end, m, i);
-	it_until(access(it_path(m->it, "started"), F_OK) == 0, 5000);
+	wait_until_started(m, PROCESSES);
 	kill(service > 0 ? service : m->it->be.pid, SIGKILL);
 	for (unsigned int i = 0; i < PROCESSES; i++)
 		assert_int_equal(mt_join(pids[i]), 0);
@@ -522,7 +534,7 @@ static void a_second_signal_ends_a_hanging_mount(void **state)
 	struct mt *m = *state;
 	pid_t service = be_service(&m->it->be), pid = mt_fork(until_the_end, m, 0);
 
-	it_until(access(it_path(m->it, "started"), F_OK) == 0, 5000);
+	wait_until_started(m, 1);
 	kill(service > 0 ? service : m->it->be.pid, SIGSTOP);
 	usleep(50000);
 	kill(m->pid, SIGTERM);
