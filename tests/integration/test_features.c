@@ -400,6 +400,7 @@ static const struct it_difference differences[] = {
 	{ "submounts_announced_again", "it announces a plain directory as one, too",
 		"ENOENT for a mount with a space in its name" },
 	{ "submounts_not_announced", NULL, "they are offered all the same" },
+	{ "submount_let_go", NULL, "ENOENT for a mount with a space in its name" },
 	{ "newest_flags", "it knows none of them" },
 	{ "flags_agreed_on", "it takes no such options", "it has no --readdirplus" },
 	{ "flags_not_agreed_on", "it takes no such options" },

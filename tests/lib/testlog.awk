@@ -3,7 +3,8 @@
 #
 # A program that crashes, hangs, leaks or runs fewer cases than it planned counts as one failure
 # more than its cases say. The log of a program that failed follows as `#` lines, its end only.
-# A skip must say why: the test prints "skipped: REASON" before it calls skip().
+# A skip must say why: the test prints "skipped: REASON" before it calls skip(). A program that has
+# nothing to run plans for no case, says why behind the plan, and ends with 77.
 
 BEGIN { most = 40 }
 
@@ -16,7 +17,9 @@ function fail(what, why) {
 function flush(    i) {
 	if (name == "")
 		return
-	if (result != "exit status 0" && !failed)
+	if (whole != "" && result == "exit status 77")
+		print "skip " name ": " whole
+	else if (result != "exit status 0" && !failed)
 		fail(name, result)
 	else if (planned != cases)
 		fail(name, cases " cases of " planned " reported, " result)
@@ -33,7 +36,7 @@ function flush(    i) {
 /^=+ [0-9]+\/[0-9]+ =+$/ {
 	flush()
 	n = cases = planned = failed = in_output = 0
-	reason = result = ""
+	reason = result = whole = ""
 	next
 }
 /^Summary of Failures:$/ || /^Ok: +[0-9]+ *$/ { flush() }
@@ -53,6 +56,7 @@ function flush(    i) {
 explains && /^(# |  )/ { failures[failed] = failures[failed] "\n#   " $0; next }
 { explains = 0 }
 
+/^1\.\.0 # skipped: / { whole = $0; sub(/^[^:]*: /, "", whole) }
 /^1\.\.[0-9]+$/ { planned += substr($0, 4) }
 /^(# )?[Ss]kip(ped)?[^:]*: / { reason = $0; sub(/^[^:]*: /, "", reason) }
 
