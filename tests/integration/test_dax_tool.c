@@ -379,6 +379,8 @@ static void help_is_the_verbs_own(void **state)
 	assert_non_null(strstr(out, "--seconds"));
 	assert_null(strstr(out, "--count"));
 	tool_says("", "--help", 0, out, sizeof(out));
+	assert_non_null(strstr(out, "dax verify|storm|fault"));
+	tool_says("", "-h", 0, out, sizeof(out));
 	assert_non_null(strstr(out, "--count"));
 	assert_non_null(strstr(out, "--seconds"));
 	assert_non_null(strstr(out, "--fault"));
