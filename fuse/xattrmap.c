@@ -77,7 +77,10 @@ static int take_field(struct parser *p, const char *what, struct field *field)
 
 	*field = (struct field){p->at, 0};
 	if (!end)
-		return WRONG(p, p->at, "the rule's %s does not end with '%c'", what, p->separator);
+		return WRONG(p, p->at,
+			"the rule's %s does not end with '%c', the rule's first character and so "
+			"its separator",
+			what, p->separator);
 	field->len = (size_t)(end - p->at);
 	if (field->len > XATTR_NAME_MAX)
 		return WRONG(p, p->at, "the rule's %s is longer than %d characters", what,

@@ -41,6 +41,9 @@ struct gw_device {
 	struct gw_queue *queues[GW_QUEUES_MAX]; /* NULL: its ring was never started */
 	/* For the window: the rings that are started, those of them that are disabled. */
 	bool started[GW_QUEUES_MAX], paused[GW_QUEUES_MAX];
+	unsigned int n_named; /* rings that the front-end has at least, started or not */
+	bool used;     /* some ring was started */
+	bool lack;     /* fewer rings than were announced, which is logged */
 	bool surplus;  /* more rings than were announced, which is logged */
 	bool stopping; /* a ring was stopped, and none started since */
 };
@@ -125,6 +128,7 @@ static int ring_start(void *ctx, unsigned int index, const struct vq_config *con
 	if (r)
 		return r;
 	note_surplus(device, index);
+	device->used = true;
 	device->started[index] = true;
 	device->paused[index] = false;
 	device->stopping = false;
@@ -162,6 +166,30 @@ static void ring_enable(void *ctx, unsigned int index, bool enable)
 	device->paused[index] = !enable;
 	note_rings(device);
 	gw_queue_pause(device->queues[index], !enable);
+}
+
+static void ring_named(void *ctx, unsigned int index)
+{
+	struct gw_device *device = ctx;
+
+	device->n_named = MAX(device->n_named, index + 1);
+}
+
+/*
+ * Linux' driver gives up, without a word to us, a device that has fewer queues than it announces.
+ * QEMU names all that there are when it connects, and asks for the config space when the guest
+ * reads it. Other front-ends name none before they start them, and are not judged.
+ */
+static void note_lack(struct gw_device *device)
+{
+	if (device->lack || device->used || device->n_named == 0 ||
+		device->n_named > device->config.request_queues)
+		return;
+	device->lack = true;
+	log_warn("front-end",
+		"has %u queues with that of high priority, --request-queues %u were announced: "
+		"the guest's driver may not start; QEMU's num_vqs is 1 + --request-queues",
+		device->n_named, device->config.request_queues);
 }
 
 static void set_memory(void *ctx, struct vu_memory *memory)
@@ -238,7 +266,7 @@ static bool refuses(void *ctx, dev_t dev, ino_t ino, uint64_t offset, uint64_t s
 
 static int get_config(void *ctx, uint32_t offset, void *data, uint32_t size)
 {
-	const struct gw_device *device = ctx;
+	struct gw_device *device = ctx;
 	struct config_space space = {
 		.fs.num_request_queues = htole32(device->config.request_queues),
 	};
@@ -248,6 +276,7 @@ static int get_config(void *ctx, uint32_t offset, void *data, uint32_t size)
 	if (device->config.tag)
 		memcpy(space.fs.tag, device->config.tag, strnlen(device->config.tag, GW_TAG_MAX));
 	memcpy(data, (const char *)&space + offset, size);
+	note_lack(device);
 	return 0;
 }
 
@@ -257,6 +286,7 @@ static const struct vu_backend_ops device_ops = {
 	.ring_fds = ring_fds,
 	.ring_kick = ring_kick,
 	.ring_enable = ring_enable,
+	.ring_named = ring_named,
 	.memory = set_memory,
 	.reset = reset,
 	.renewed = renewed,

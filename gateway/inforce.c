@@ -39,14 +39,6 @@ static void warn_of_absent(const struct gw_options *options)
 			options->thread_pool_size, GW_POOL_THREADS_MAX);
 }
 
-static void warn_of_idle_dax(const struct gw_options *options)
-{
-	if (options->dax_idle_option && !gw_window_wanted(options))
-		log_warn("DAX window", "--%s has no effect without a window: %s",
-			options->dax_idle_option,
-			options->dialect ? "add --dax-window SIZE" : "--dax-dialect is off");
-}
-
 static const char *kind_of_ids(const struct gw_options *options)
 {
 	if (options->owner_xattr)
@@ -71,6 +63,29 @@ static void __attribute__((format(printf, 2, 3))) say(
 	n = vsnprintf(line->text + line->len, room, format, args);
 	va_end(args);
 	line->len += MIN((size_t)MAX(n, 0), room - 1);
+}
+
+static void say_idle_dax(const struct gw_options *options)
+{
+	const char *const *names = options->dax_idle_options;
+	struct line line = {0};
+	size_t n = 0;
+
+	if (options->dax_window > 0 && !options->dialect)
+		log_info("DAX window", "not used: --dax-dialect off");
+	else if (options->dax_window > 0 && options->dax == FS_DAX_NEVER)
+		log_info("DAX window", "not used: --dax never");
+	if (gw_window_wanted(options))
+		return;
+	for (; n < GW_DAX_IDLE_MAX && names[n]; n++) {
+		bool last = n + 1 == GW_DAX_IDLE_MAX || !names[n + 1];
+
+		say(&line, "%s--%s", n == 0 ? "" : last ? " and " : ", ", names[n]);
+	}
+	if (n > 0)
+		log_warn("DAX window", "%s %s no effect without a window: %s", line.text,
+			n == 1 ? "has" : "have",
+			options->dialect ? "add --dax-window SIZE" : "--dax-dialect is off");
 }
 
 /* Those that the process has; the others were warned of. */
@@ -160,7 +175,7 @@ void gw_in_force_log(
 	struct line line = {0};
 
 	warn_of_absent(options);
-	warn_of_idle_dax(options);
+	say_idle_dax(options);
 	say(&line, "sandbox %s%s, seccomp none, ids %s, file handles %s", sandbox_name(options),
 		gw_userns_wanted(options) ? " in a user namespace" : "", kind_of_ids(options),
 		fs_keeps_handles(fs) ? "kept" : "not kept");

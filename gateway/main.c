@@ -160,15 +160,15 @@ static enum gw_exit serve(const struct gw_options *options, struct gw_endpoint *
 /* The private mount and its broker are made with the rights that are given up next. */
 static int prepare_view(const struct gw_options *options, struct gw_view **view)
 {
-	enum gw_dax_view kind = options->dax_view;
+	const char *dialect = NULL;
 
 	*view = NULL;
 	if (!gw_window_wanted(options) || options->dax == FS_DAX_NEVER)
 		return 0;
 	/* Those front-ends map past a file's end. */
-	if (kind == GW_VIEW_AUTO && !gw_options_shmem(options))
-		kind = GW_VIEW_DIRECT;
-	return gw_view_prepare(kind, options->readonly, view);
+	if (!gw_options_shmem(options))
+		dialect = dax_dialect_name(options->dialect);
+	return gw_view_prepare(options->dax_view, dialect, options->readonly, view);
 }
 
 /* The child: confined, then in service. */

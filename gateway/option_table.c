@@ -90,18 +90,30 @@ static int set_tag(const struct gw_option *option, struct gw_options *options, c
 }
 
 /* What has no effect without a window, which is said (inforce.c), but for what asks for no more. */
+static void note_idle(const struct gw_option *option, struct gw_options *options)
+{
+	for (size_t i = 0; i < GW_DAX_IDLE_MAX; i++) {
+		const char **slot = &options->dax_idle_options[i];
+
+		if (*slot && *slot != option->name)
+			continue;
+		*slot = option->name;
+		return;
+	}
+}
+
 static int set_dax_word(
 	const struct gw_option *option, struct gw_options *options, const char *value)
 {
 	if (strcmp(value, "never") != 0 && strcmp(value, "auto") != 0)
-		options->dax_idle_option = option->name;
+		note_idle(option, options);
 	return gw_set_word(option, options, value);
 }
 
 static int set_threshold(
 	const struct gw_option *option, struct gw_options *options, const char *value)
 {
-	options->dax_idle_option = option->name;
+	note_idle(option, options);
 	return gw_set_size(option, options, value);
 }
 
@@ -115,7 +127,7 @@ static int set_dialect(
 	const struct gw_option *option, struct gw_options *options, const char *value)
 {
 	if (strcmp(value, "auto") != 0 && strcmp(value, "off") != 0)
-		options->dax_idle_option = option->name;
+		note_idle(option, options);
 	options->dialect = NULL;
 	if (strcmp(value, "off") == 0)
 		return 0;

@@ -33,6 +33,9 @@ enum gw_seccomp { GW_SECCOMP_NONE, GW_SECCOMP_KILL, GW_SECCOMP_LOG, GW_SECCOMP_T
 #define GW_WINDOW_RULE                                                                             \
 	"SIZE, a power of two from 2M to 512M (in another dialect than shmem any multiple of 2M)"
 
+/* --dax, --dax-threshold, --dax-view, --dax-dialect. */
+#define GW_DAX_IDLE_MAX 4
+
 enum gw_dax_view { GW_VIEW_AUTO, GW_VIEW_DIRECT, GW_VIEW_PASSTHROUGH, GW_VIEW_CACHED };
 
 /* What to do instead of serving. */
@@ -61,7 +64,7 @@ struct gw_options {
 	uint64_t dax_window;               /* bytes; 0: none */
 	const struct dax_dialect *dialect; /* shmem for auto; NULL: off */
 	enum gw_dax_view dax_view;
-	const char *dax_idle_option; /* the last that needs a window, by name; NULL: none */
+	const char *dax_idle_options[GW_DAX_IDLE_MAX]; /* those that need a window, NULLs after */
 	unsigned int request_queues;
 	bool keep_listening;
 	int log_level;

@@ -8,10 +8,11 @@
  *   start     the thread serves; one view of a file of the share is opened and read as a proof
  *   free      the thread is told to stop and waited for; broker and mount go
  *
- * auto means: a share that is read-only is seen by cached views, since passthrough would let the
- * front-end write; any other by passthrough. There is no way down from there: cached views of a
- * share that changes would show the guest its own past, and the file itself (direct) has to be
- * asked for, since with most front-ends what is past its end cannot be mapped.
+ * auto means: front-ends of the fs dialects, which map past a file's end, get the file itself
+ * (direct). For the others a share that is read-only is seen by cached views, since passthrough
+ * would let the front-end write, and any other by passthrough. There is no way down from there:
+ * cached views of a share that changes would show the guest its own past, and direct has to be
+ * asked for, since what is past the file's end cannot be mapped.
  *
  * A thread that serves may be stuck in a read of a host's file that hangs. Then it is left behind
  * with all that it uses.
@@ -38,6 +39,7 @@
 
 struct gw_view {
 	enum dax_view_kind kind; /* what to try */
+	const char *dialect;     /* whose front-ends map past a file's end; NULL: they do not */
 	bool asked;              /* by name, not by auto */
 	bool partial;            /* the mount is of a user namespace with few users */
 	int error;               /* of a step that failed */
@@ -66,7 +68,8 @@ static void fail(struct gw_view *view, const char *missing, int error)
 	}
 }
 
-static enum dax_view_kind choose(enum gw_dax_view requested, bool readonly)
+static enum dax_view_kind choose(
+	enum gw_dax_view requested, const char *dialect, bool readonly)
 {
 	switch (requested) {
 	case GW_VIEW_DIRECT:
@@ -78,6 +81,8 @@ static enum dax_view_kind choose(enum gw_dax_view requested, bool readonly)
 	case GW_VIEW_AUTO:
 		break;
 	}
+	if (dialect)
+		return DAX_VIEW_DIRECT;
 	return readonly ? DAX_VIEW_CACHED : DAX_VIEW_PASSTHROUGH;
 }
 
@@ -118,7 +123,8 @@ static void acquire(struct gw_view *view)
 		fail(view, "the broker's process", r);
 }
 
-int gw_view_prepare(enum gw_dax_view requested, bool readonly, struct gw_view **out)
+int gw_view_prepare(
+	enum gw_dax_view requested, const char *dialect, bool readonly, struct gw_view **out)
 {
 	struct gw_view *view = calloc(1, sizeof(*view));
 	pthread_condattr_t attr;
@@ -130,7 +136,8 @@ int gw_view_prepare(enum gw_dax_view requested, bool readonly, struct gw_view **
 	pthread_mutex_init(&view->mutex, NULL);
 	pthread_cond_init(&view->ended, &attr);
 	pthread_condattr_destroy(&attr);
-	view->kind = choose(requested, readonly);
+	view->kind = choose(requested, dialect, readonly);
+	view->dialect = dialect;
 	view->asked = requested != GW_VIEW_AUTO;
 	view->mount = (struct dax_mount){.fuse_fd = -1, .root_fd = -1};
 	if (view->kind == DAX_VIEW_PASSTHROUGH && readonly)
@@ -259,10 +266,12 @@ struct dax_view *gw_view_start(struct gw_view *view, int root_fd)
 	if (!view->missing && view->kind != DAX_VIEW_DIRECT)
 		probe(view, root_fd);
 	if (!view->missing) {
-		log_info("view", "%s%s", kind_names[view->kind],
+		log_info("view", "%s%s%s", kind_names[view->kind],
 			view->asked                     ? ", as asked for"
+			: view->dialect                 ? ", for the dialect "
 			: view->kind == DAX_VIEW_CACHED ? ", the share is read-only"
-							: "");
+							: "",
+			view->asked || !view->dialect ? "" : view->dialect);
 		return view->view;
 	}
 	log_warn("view", "no DAX: no file can be mapped, since %s takes %s (%s)",

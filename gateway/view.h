@@ -12,8 +12,10 @@ struct gw_view;
 /*
  * What takes privilege: the private mount and the broker. Before confinement and before there is a
  * second thread. What cannot be had is told by gw_view_start(); -errno only without memory.
+ * `dialect`, static, is the name of one whose front-ends map past a file's end, NULL of others.
  */
-int gw_view_prepare(enum gw_dax_view requested, bool readonly, struct gw_view **view);
+int gw_view_prepare(
+	enum gw_dax_view requested, const char *dialect, bool readonly, struct gw_view **view);
 
 /*
  * After confinement: starts the serving thread, tries a view of a file on the share (root_fd,

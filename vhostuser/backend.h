@@ -48,6 +48,11 @@ struct vu_backend_ops {
 	void (*ring_kick)(void *ctx, unsigned int index, int kick);
 	/* A started ring was disabled/enabled by SET_VRING_ENABLE: pause/resume popping at once. */
 	void (*ring_enable)(void *ctx, unsigned int index, bool enable);
+	/*
+	 * SET_VRING_CALL came for ring `index`, started or not: the front-end has so many rings at
+	 * least. NULL is fine.
+	 */
+	void (*ring_named)(void *ctx, unsigned int index);
 	/* Another memory table (borrowed) is in force for all rings. */
 	void (*memory)(void *ctx, struct vu_memory *memory);
 	/*

@@ -425,6 +425,8 @@ static int handle_set_vring_call(struct vu_backend *backend, struct vu_message *
 	ret = take_eventfd(backend, message, &fd);
 	if (ret < 0)
 		return ret;
+	if (backend->config.ops->ring_named)
+		backend->config.ops->ring_named(backend->config.ctx, message->ring->index);
 	return vu_ring_set_notifier(backend, message->ring, &message->ring->call, fd);
 }
 

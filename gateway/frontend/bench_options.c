@@ -20,8 +20,7 @@ enum {
 	OPT_COUNT,
 	OPT_WAIT,
 	OPT_PID,
-	OPT_JSON,
-	OPT_HELP
+	OPT_JSON
 };
 
 /* What a value may be, where it is refused. */
@@ -41,7 +40,7 @@ static const struct {
 	{{"wait", required_argument, NULL, OPT_WAIT}, "event or poll"},
 	{{"pid", required_argument, NULL, OPT_PID}, "a process's number"},
 	{{"json", no_argument, NULL, OPT_JSON}, "nothing"},
-	{{"help", no_argument, NULL, OPT_HELP}, "nothing"},
+	{{"help", no_argument, NULL, 'h'}, "nothing"},
 };
 
 /* A whole number with k, M; false when it is none, or out of [min, max]. */
@@ -145,7 +144,7 @@ static bool take_option(struct fb_options *o, int opt, const char *value)
 	case OPT_JSON:
 		o->json = true;
 		break;
-	case OPT_HELP:
+	case 'h':
 		o->help = true;
 		break;
 	default:
@@ -180,7 +179,7 @@ int fb_options_parse(struct fb_options *options, int argc, char **argv, char *wh
 	*options = (struct fb_options){.depth = 1, .queues = 1, .seconds = 2};
 	optind = 0;
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "", longs, &index)) != -1) {
+	while ((opt = getopt_long(argc, argv, "h", longs, &index)) != -1) {
 		if (!take_option(options, opt, optarg)) {
 			if (opt == '?')
 				snprintf(why, size, "%s: unknown, or its value is missing",

@@ -391,7 +391,7 @@ static void leave(struct run *run)
 		return;
 	r = fm_point_unmount(&run->point, MNT_DETACH);
 	if (r == 0 && atomic_load(&run->end) == FM_BROKEN)
-		log_warn(run->point.dir, "detached; what was under way ended with ENOTCONN");
+		log_warn(run->point.dir, "detached; what was under way ended with ECONNABORTED");
 }
 
 static void close_all(struct run *run)

@@ -12,7 +12,7 @@
 #include "vhostuser/checked.h"
 #include "vhostuser/number.h"
 
-enum { OPT_CONNECT = 256, OPT_LISTEN, OPT_QUEUES, OPT_FOREGROUND, OPT_HELP };
+enum { OPT_CONNECT = 256, OPT_LISTEN, OPT_QUEUES, OPT_FOREGROUND };
 
 static const struct option longs[] = {
 	{"connect", required_argument, NULL, OPT_CONNECT},
@@ -20,7 +20,7 @@ static const struct option longs[] = {
 	{"queues", required_argument, NULL, OPT_QUEUES},
 	{"foreground", no_argument, NULL, OPT_FOREGROUND},
 	{"options", required_argument, NULL, 'o'},
-	{"help", no_argument, NULL, OPT_HELP},
+	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -132,7 +132,7 @@ static bool take_option(struct fm_options *o, int opt, const char *value, char *
 		return take_words(o, value, why, size);
 	case OPT_FOREGROUND:
 		break;
-	case OPT_HELP:
+	case 'h':
 		o->help = true;
 		break;
 	default:
@@ -166,7 +166,7 @@ int fm_options_parse(struct fm_options *options, int argc, char **argv, char *wh
 	*why = '\0';
 	optind = 0;
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "o:", longs, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "ho:", longs, NULL)) != -1) {
 		if (!take_option(options, opt, optarg, why, size)) {
 			if (!*why)
 				snprintf(why, size, "%s: unknown, or its value is missing",

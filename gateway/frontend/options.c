@@ -234,7 +234,9 @@ int ft_options_parse(struct ft_options *options, int argc, char **argv, char *wh
 	};
 	optind = 0;
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "", longs, &index)) != -1) {
+	while ((opt = getopt_long(argc, argv, "h", longs, &index)) != -1) {
+		if (opt == 'h')
+			opt = OPT_HELP;
 		if (!take_option(options, opt, optarg)) {
 			if (opt == '?')
 				snprintf(why, size, "%s: unknown, or its value is missing",

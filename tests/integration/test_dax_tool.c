@@ -315,6 +315,7 @@ static void a_window_that_nobody_takes_is_said(void **state)
 	it_assert_alive(it->q);
 	logged_once(it, "WARN DAX window: not used: the front-end knows no DAX window of dialect "
 			"fs-v2, it lacks BACKEND_REQ: another --dax-dialect");
+	logged_once(it, "INFO view: direct, for the dialect fs-v2");
 }
 
 static void a_window_that_nobody_asks_for_is_said(void **state)
@@ -329,7 +330,8 @@ static void a_window_that_nobody_asks_for_is_said(void **state)
 
 static void options_without_a_window_are_said(void **state)
 {
-	logged_once(*state, "WARN DAX window: --dax-view has no effect without a window");
+	logged_once(*state, "WARN DAX window: --dax and --dax-view have no effect without a window"
+			    ": add --dax-window SIZE");
 }
 
 static void usage_is_said(void **state)
@@ -379,6 +381,8 @@ static void help_is_the_verbs_own(void **state)
 	assert_non_null(strstr(out, "--seconds"));
 	assert_null(strstr(out, "--count"));
 	tool_says("", "--help", 0, out, sizeof(out));
+	assert_non_null(strstr(out, "dax verify|storm|fault"));
+	tool_says("", "-h", 0, out, sizeof(out));
 	assert_non_null(strstr(out, "--count"));
 	assert_non_null(strstr(out, "--seconds"));
 	assert_non_null(strstr(out, "--fault"));
@@ -390,6 +394,7 @@ static void a_window_without_use_is_said(void **state)
 	struct it *it = *state;
 	char args[300], out[4096];
 
+	logged_once(it, "INFO DAX window: not used: --dax never");
 	snprintf(args, sizeof(args), "verify --count 1 --connect %s", it->be.sock);
 	tool_says("", args, 3, out, sizeof(out));
 	assert_non_null(strstr(out, "maps nothing"));

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -294,12 +295,52 @@ static void more_queues_than_announced(void **state)
 	assert_int_equal(be_log_lines(&it->be, "more request queues than --request-queues 1"), 1);
 }
 
+static struct it_options no_client = {
+	.be = { .request_queues = THREADS, .tag = "four", .keep_listening = true },
+	.no_client = true,
+};
+
+/* As QEMU: it names its rings when it connects, and reads the config space for the guest. */
+static void name_rings(const struct it *it, unsigned int n)
+{
+	const uint64_t bits = VU_BIT(VU_PROTOCOL_F_REPLY_ACK) | VU_BIT(VU_PROTOCOL_F_CONFIG);
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct vu_frontend *fe;
+	uint32_t queues;
+
+	assert_true(fd >= 0);
+	assert_int_equal(vu_frontend_connect(it->be.sock, 5000, &fe), 0);
+	assert_int_equal(vu_frontend_negotiate(fe, VU_BIT(VU_F_PROTOCOL_FEATURES), bits), 0);
+	for (uint64_t i = 0; i < n; i++)
+		assert_int_equal(vu_frontend_request(
+					 fe, VU_SET_VRING_CALL, &i, sizeof(i), &fd, 1),
+			0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(vu_frontend_get_config(fe, 36, &queues, sizeof(queues)), 0);
+	vu_frontend_free(fe);
+	close(fd);
+}
+
+/* Enough, none yet, and too few, which is said once. */
+static void fewer_queues_than_announced(void **state)
+{
+	struct it *it = *state;
+
+	name_rings(it, 1 + THREADS);
+	name_rings(it, 0);
+	assert_int_equal(be_log_lines(&it->be, "the guest's driver may not start"), 0);
+	name_rings(it, THREADS);
+	assert_int_equal(be_log_lines(&it->be, "WARN front-end: has 4 queues"), 1);
+	assert_int_equal(be_log_lines(&it->be, "the guest's driver may not start"), 1);
+}
+
 static const struct CMUnitTest tests[] = {
 	IT_TEST_WITH(four_threads, four),
 	IT_TEST_WITH(config_space, four),
 	IT_TEST_WITH(one_file_from_all_queues, four),
 	IT_TEST_WITH(submounts_come_and_go, submounts),
 	IT_TEST_WITH(more_queues_than_announced, more),
+	IT_TEST_WITH(fewer_queues_than_announced, no_client),
 	IT_TEST_WITH(stops_under_load, four),
 	IT_TEST_WITH(sixty_four_rings, most),
 	IT_TEST_WITH(queue_num, most),
@@ -312,6 +353,7 @@ static const struct it_difference differences[] = {
 	{ "one_file_from_all_queues", ONE_QUEUE },
 	{ "submounts_come_and_go", ONE_QUEUE },
 	{ "more_queues_than_announced", ONE_QUEUE },
+	{ "fewer_queues_than_announced", "it has no config space" },
 	{ "stops_under_load", ONE_QUEUE },
 	{ "sixty_four_rings", ONE_QUEUE },
 	{ "queue_num", ONE_QUEUE },

@@ -123,6 +123,8 @@ static void options_are_taken(void **state)
 	assert_true(o.listen && !o.poll);
 	assert_int_equal(parse(&o, why, "--help"), 0);
 	assert_true(o.help);
+	assert_int_equal(parse(&o, why, "-h"), 0);
+	assert_true(o.help);
 }
 
 static void wrong_options_are_told(void **state)

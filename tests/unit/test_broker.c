@@ -262,7 +262,8 @@ static void test_choice(void **state)
 		struct gw_view *view;
 		struct dax_view *made;
 
-		assert_int_equal(gw_view_prepare(cases[i].requested, cases[i].readonly, &view), 0);
+		assert_int_equal(
+			gw_view_prepare(cases[i].requested, NULL, cases[i].readonly, &view), 0);
 		made = gw_view_start(view, root_fd);
 		assert_int_equal(made != NULL, expected);
 		if (made)
@@ -286,7 +287,7 @@ static int confined(const char *path)
 	char got[5] = {0};
 	int fd;
 
-	if (gw_view_prepare(GW_VIEW_AUTO, false, &view) ||
+	if (gw_view_prepare(GW_VIEW_AUTO, NULL, false, &view) ||
 		gw_sandbox_enter(&options, root_fd))
 		return 1;
 	made = gw_view_start(view, root_fd);
@@ -338,7 +339,7 @@ static int without(enum loss loss, bool readonly, int log)
 		return 1;
 	if (loss == LOSE_RIGHTS && syscall(SYS_capset, &header, none))
 		return 2;
-	if (gw_view_prepare(GW_VIEW_AUTO, readonly, &view) || gw_view_start(view, -1))
+	if (gw_view_prepare(GW_VIEW_AUTO, NULL, readonly, &view) || gw_view_start(view, -1))
 		return 3;
 	gw_view_free(view);
 	return 0;

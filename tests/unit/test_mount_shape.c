@@ -148,6 +148,8 @@ static void options_are_mount_s(void **state)
 	assert_int_equal(parsed.queues, 64);
 	assert_int_equal(PARSE("--help"), 0);
 	assert_true(parsed.help);
+	assert_int_equal(PARSE("-h"), 0);
+	assert_true(parsed.help);
 }
 
 static void what_cannot_be_is_said(void **state)

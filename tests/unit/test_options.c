@@ -181,16 +181,27 @@ static void test_window(void **state)
 	assert_int_equal(o.dax_window, 6 << 20);
 	assert_int_equal(o.dax_threshold, 5000);
 	assert_string_equal(dax_dialect_name(o.dialect), "fs-v2");
-	assert_non_null(o.dax_idle_option);
+	assert_string_equal(o.dax_idle_options[0], "dax-dialect");
+	assert_string_equal(o.dax_idle_options[1], "dax-threshold");
+	assert_null(o.dax_idle_options[2]);
 
 	/* What the service warns of, when there is no window. */
 	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--dax-view=cached"), 0);
-	assert_string_equal(o.dax_idle_option, "dax-view");
+	assert_string_equal(o.dax_idle_options[0], "dax-view");
+	assert_null(o.dax_idle_options[1]);
+	/* Each once, all of them. */
+	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--dax-view=cached", "--dax=always",
+				 "--dax-view=direct", "--dax-threshold=1", "--dax-dialect=shmem",
+				 "--dax=inode"),
+		0);
+	assert_string_equal(o.dax_idle_options[0], "dax-view");
+	assert_string_equal(o.dax_idle_options[1], "dax");
+	assert_string_equal(o.dax_idle_options[3], "dax-dialect");
 	/* What asks for nothing. */
 	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--dax-dialect=auto", "--dax=never",
 				 "--dax-view=auto"),
 		0);
-	assert_null(o.dax_idle_option);
+	assert_null(o.dax_idle_options[0]);
 
 	assert_int_equal(PARSE(&o, "--fd=7", "--shared-dir=/a", "--dax-dialect=off"), 0);
 	assert_null(o.dialect);

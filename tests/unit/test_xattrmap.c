@@ -166,6 +166,7 @@ static void test_errors(void **state)
 		{":ok:al:::", "'al' is no scope"},
 		{":ok:all::: /bad/all///x", "character 24 of the rules: the rule's type"},
 		{":map:a", "the rule's key does not end"},
+		{"foo", "type does not end with 'f', the rule's first character and so its sep"},
 		{":map:a:b", "the rule's prepend does not end"},
 		{":map:a:b: :ok:all:::", "character 11 of the rules: nothing may follow a map"},
 		{":map:a:b::map:a:b:", "nothing may follow a map"},
