@@ -526,6 +526,7 @@ static void a_killed_back_end_ends_calls(void **state)
 	assert_int_equal(mt_wait(m, 10000), PROTOCOL);
 	assert_false(mt_is_mounted(m, NULL));
 	assert_true(mt_log_says(m, "the back-end is gone"));
+	assert_true(mt_log_says(m, "what was under way ended with ECONNABORTED"));
 }
 
 /* Stopped, it answers nothing, and the call can only be ended from outside. */
