@@ -136,10 +136,19 @@ static bool is_empty_setid(const char *path)
 	return stat(path, &st) == 0 && st.st_size == 0 && st.st_mode & (S_ISUID | S_ISGID);
 }
 
+/* With a write-back cache the client keeps its own time where the size stays; some hosts do not. */
+static bool keeps_time(const struct or_me *me, const char *path, off_t size)
+{
+	struct stat st;
+
+	return me->writeback && stat(path, &st) == 0 && st.st_size == size;
+}
+
 void or_truncate(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
 	struct or_result *res)
 {
-	if (or_unclear_path(me, or_p(me, op)) || (me->kills && is_empty_setid(or_p(me, op))))
+	if (or_unclear_path(me, or_p(me, op)) || (me->kills && is_empty_setid(or_p(me, op))) ||
+		keeps_time(me, or_p(me, op), op->a))
 		return;
 	or_done(res, truncate(or_p(me, op), op->a));
 	or_say_path(me, res, or_p(me, op));
@@ -148,17 +157,21 @@ void or_truncate(struct or_me *me, const struct or_op *op, const struct or_kind 
 /*
  * With --fuse: does it begin where the file has ended? A FUSE client takes setuid bits off before
  * it asks, and one with a write-back cache sets the time, but the host's file system may find that
- * there is nothing to do.
+ * there is nothing to do: btrfs also when it punches into a hole (the time is set below, by those
+ * who may).
  */
-static bool for_nothing(struct or_me *me, const struct or_op *op, int fd)
+static bool for_nothing(struct or_me *me, const struct or_op *op, int fd, bool punches)
 {
 	struct stat to, from;
+	bool kills, others;
 
 	if (!me->fuse || fstat(me->fds[op->slot], &to) < 0 || fstat(fd, &from) < 0)
 		return false;
-	if (!me->writeback && (geteuid() == 0 || !(to.st_mode & (S_ISUID | S_ISGID))))
-		return false;
-	return op->a == 0 || op->b >= from.st_size;
+	kills = geteuid() != 0 && to.st_mode & (S_ISUID | S_ISGID);
+	others = me->writeback && geteuid() != 0 && geteuid() != to.st_uid;
+	if (punches && (kills || others))
+		return true;
+	return (me->writeback || kills) && (op->a == 0 || op->b >= from.st_size);
 }
 
 void or_fallocate(struct or_me *me, const struct or_op *op, const struct or_kind *kind,
@@ -167,7 +180,8 @@ void or_fallocate(struct or_me *me, const struct or_op *op, const struct or_kind
 	const struct timespec now[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
 	int n, error;
 
-	if (or_unclear(me, me->fds[op->slot]) || for_nothing(me, op, me->fds[op->slot]))
+	if (or_unclear(me, me->fds[op->slot]) || for_nothing(me, op, me->fds[op->slot],
+						   kind->arg & FALLOC_FL_PUNCH_HOLE))
 		return;
 	n = fallocate(me->fds[op->slot], (int)kind->arg, op->b, op->a);
 	error = errno;
@@ -185,7 +199,7 @@ void or_copy_range(struct or_me *me, const struct or_op *op, const struct or_kin
 	off64_t from = op->b, to = op->c;
 	bool given = kind->arg;
 
-	if (or_unclear(me, me->fds[op->slot]) || for_nothing(me, op, me->fds[op->slot2]))
+	if (or_unclear(me, me->fds[op->slot]) || for_nothing(me, op, me->fds[op->slot2], false))
 		return;
 	or_done(res, copy_file_range(me->fds[op->slot2], given ? &from : NULL, me->fds[op->slot],
 		given ? &to : NULL, (size_t)op->a, 0));
