@@ -67,6 +67,12 @@ static int kill_capabilities(int fd)
 	return fremovexattr(fd, CAPABILITY) < 0 && errno != ENODATA ? -errno : 0;
 }
 
+mode_t fs_kill_mode(mode_t mode)
+{
+	/* Without group execution it is no setgid bit, but one of mandatory locks. */
+	return mode & ~(mode_t)(mode & S_IXGRP ? S_ISUID | S_ISGID : S_ISUID);
+}
+
 int fs_kill_bits(int fd, bool wanted)
 {
 	struct stat st;
@@ -77,10 +83,7 @@ int fs_kill_bits(int fd, bool wanted)
 		return r;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	mode = st.st_mode & 07777 & ~(mode_t)S_ISUID;
-	/* Without group execution it is no setgid bit, but one of mandatory locks. */
-	if (mode & S_IXGRP)
-		mode &= ~(mode_t)S_ISGID;
+	mode = fs_kill_mode(st.st_mode & 07777);
 	if (mode == (st.st_mode & 07777))
 		return 0;
 	return fchmod(fd, mode) < 0 ? -errno : 0;

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "fuse/cred.h"
 
@@ -37,6 +38,9 @@ bool fs_kill_agreed(const struct fs_slot *slot);
  * (O_PATH or not), or -1: not known. -EIO, -EPERM, -ENOMEM: nothing was done.
  */
 int fs_kill_begin(const struct fs_slot *slot, int fd, bool wanted, struct fs_cred *cred);
+
+/* The mode of a file without the bits that the host would take off. */
+mode_t fs_kill_mode(mode_t mode);
 
 /*
  * For data that the front-end writes: takes file capabilities off `fd`, and if `wanted` the bits,

@@ -21,6 +21,7 @@
 #include "fuse/caller.h"
 #include "fuse/ext.h"
 #include "fuse/idmap.h"
+#include "fuse/killpriv.h"
 #include "fuse/place.h"
 #include "fuse/walk.h"
 #include "vhostuser/fd.h"
@@ -45,9 +46,7 @@ static int check_ids(const struct fs_tree *tree, const uint32_t *uid, const uint
 /* What a change of owner takes away, as a host's kernel would have it. */
 static uint32_t without_setid(uint32_t mode)
 {
-	if (S_ISDIR(mode))
-		return mode;
-	return mode & ~(uint32_t)(mode & S_IXGRP ? S_ISUID | S_ISGID : S_ISUID);
+	return S_ISDIR(mode) ? mode : fs_kill_mode(mode);
 }
 
 /* What there is: kept, or the host's. */
@@ -72,7 +71,6 @@ static int owner_now(const struct fs_tree *tree, int fd, struct fs_owner *owner)
 int fs_kept_kill(const struct fs_slot *slot, struct fs_tree *tree, struct fs_inode *inode)
 {
 	struct fs_owner owner;
-	uint32_t mode;
 	int fd, r;
 
 	if (!tree->config.owner_xattr || inode->type != S_IFREG || slot->header.uid == 0)
@@ -81,13 +79,10 @@ int fs_kept_kill(const struct fs_slot *slot, struct fs_tree *tree, struct fs_ino
 	if (fd < 0)
 		return fd;
 	r = owner_now(tree, fd, &owner);
-	if (r == 0) {
-		mode = without_setid(owner.mode);
-		r = mode == owner.mode ? 0 : 1;
-		owner.mode = mode;
-	}
-	if (r > 0)
+	if (r == 0 && without_setid(owner.mode) != owner.mode) {
+		owner.mode = without_setid(owner.mode);
 		r = fs_owner_keep(tree, fd, &owner);
+	}
 	fs_inode_fd_put(tree, inode);
 	return r;
 }

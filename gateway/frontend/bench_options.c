@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gateway/frontend/bench.h"
+#include "gateway/frontend/text.h"
 #include "vhostuser/checked.h"
 
 enum {
@@ -43,27 +44,11 @@ static const struct {
 	{{"help", no_argument, NULL, 'h'}, "nothing"},
 };
 
-/* A whole number with k, M; false when it is none, or out of [min, max]. */
-static bool number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
-{
-	uint64_t unit = 1;
-	char *end;
-
-	errno = 0;
-	*value = strtoull(text, &end, 0);
-	if (end == text || errno || *text == '-')
-		return false;
-	if (*end && strchr("kKmM", *end))
-		unit = *end == 'k' || *end == 'K' ? 1u << 10 : 1u << 20;
-	end += unit > 1;
-	return !*end && !mul_overflows(*value, unit, value) && *value >= min && *value <= max;
-}
-
 static bool take_number(const char *text, uint64_t min, uint64_t max, unsigned int *value)
 {
 	uint64_t n;
 
-	if (!number(text, min, max, &n))
+	if (!ft_number(text, "KM", min, max, &n))
 		return false;
 	*value = (unsigned int)n;
 	return true;
@@ -133,7 +118,7 @@ static bool take_option(struct fb_options *o, int opt, const char *value)
 	case OPT_SECONDS:
 		return take_seconds(o, value);
 	case OPT_COUNT:
-		return number(value, 1, UINT64_MAX, &o->count);
+		return ft_number(value, "KM", 1, UINT64_MAX, &o->count);
 	case OPT_WAIT:
 		o->poll = !strcmp(value, "poll");
 		return o->poll || !strcmp(value, "event");

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "gateway/frontend/bench.h"
+#include "gateway/frontend/text.h"
 
 static double per_operation(const struct fb_result *result, uint64_t value)
 {
@@ -86,20 +87,6 @@ void fb_report_row(const struct fb_options *options, const struct fb_result *res
 	fflush(stdout);
 }
 
-static void print_string(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			printf("\\%c", *text);
-		else if ((unsigned char)*text < 0x20)
-			printf("\\u%04x", (unsigned int)*text);
-		else
-			putchar(*text);
-	}
-	putchar('"');
-}
-
 void fb_report_end(const struct fb_options *options, enum ft_exit status, const char *error)
 {
 	if (!options->json)
@@ -107,7 +94,7 @@ void fb_report_end(const struct fb_options *options, enum ft_exit status, const 
 	printf("\n],\"status\":%d", (int)status);
 	if (error[0]) {
 		printf(",\"error\":");
-		print_string(error);
+		ft_print_string(error);
 	}
 	printf("}\n");
 }

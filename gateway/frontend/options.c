@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "gateway/frontend/dax.h"
+#include "gateway/frontend/text.h"
 #include "vhostuser/checked.h"
 
 enum {
@@ -81,25 +82,6 @@ const char *ft_fault_name(enum fw_fault fault)
 	return faults[fault];
 }
 
-/* A number with k, M, G; false when it is none, or out of [min, max]. */
-static bool number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
-{
-	uint64_t unit = 1;
-	char *end;
-
-	errno = 0;
-	*value = strtoull(text, &end, 0);
-	if (end == text || errno || *text == '-')
-		return false;
-	if (*end && strchr("kKmMgG", *end)) {
-		unit = *end == 'k' || *end == 'K'   ? UINT64_C(1) << 10
-		       : *end == 'm' || *end == 'M' ? UINT64_C(1) << 20
-						    : UINT64_C(1) << 30;
-		end++;
-	}
-	return !*end && !mul_overflows(*value, unit, value) && *value >= min && *value <= max;
-}
-
 static bool fault_named(const char *name, enum fw_fault *fault)
 {
 	for (unsigned int i = 1; i < FW_FAULTS; i++) {
@@ -128,21 +110,21 @@ static bool take_option(struct ft_options *o, int opt, const char *value)
 		good = o->dialect != NULL;
 		break;
 	case OPT_WINDOW:
-		good = number(value, 4u << 20, UINT64_C(1) << 40, &o->window) &&
+		good = ft_number(value, "KMG", 4u << 20, UINT64_C(1) << 40, &o->window) &&
 		       o->window % FT_PAGE == 0;
 		break;
 	case OPT_SECONDS:
-		good = number(value, 1, 86400, &n);
+		good = ft_number(value, "KMG", 1, 86400, &n);
 		o->seconds = (unsigned int)n;
 		break;
 	case OPT_COUNT:
-		good = number(value, 1, UINT64_MAX, &o->count);
+		good = ft_number(value, "KMG", 1, UINT64_MAX, &o->count);
 		break;
 	case OPT_SEED:
-		good = number(value, 0, UINT64_MAX, &o->seed);
+		good = ft_number(value, "KMG", 0, UINT64_MAX, &o->seed);
 		break;
 	case OPT_DEPTH:
-		good = number(value, 1, FU_DEPTH_MAX, &n);
+		good = ft_number(value, "KMG", 1, FU_DEPTH_MAX, &n);
 		o->depth = (unsigned int)n;
 		break;
 	case OPT_FAULT:

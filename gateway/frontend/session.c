@@ -15,6 +15,7 @@
 
 #include "gateway/frontend/dax.h"
 #include "gateway/frontend/reason.h"
+#include "gateway/frontend/text.h"
 #include "vhostuser/checked.h"
 #include "vhostuser/clock.h"
 
@@ -282,26 +283,11 @@ static void print_json(const struct ft_run *run, const struct fw_stats *stats, e
 	printf("}\n");
 }
 
-/* A string of JSON; paths may hold any byte. */
-static void print_string(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			printf("\\%c", *text);
-		else if ((unsigned char)*text < 0x20)
-			printf("\\u%04x", (unsigned int)*text);
-		else
-			putchar(*text);
-	}
-	putchar('"');
-}
-
 /* What there is to say when nothing was checked. */
 static void print_error(const struct ft_run *run, enum ft_exit status)
 {
 	printf("{\"status\":%d,\"error\":", (int)status);
-	print_string(run->error);
+	ft_print_string(run->error);
 	printf("}\n");
 }
 

@@ -50,13 +50,8 @@ static bool seek_cached(
 	return (a->err == 0 || a->err == ENXIO) && (b->err == 0 || b->err == ENXIO);
 }
 
-static bool listed_later(
+static bool both_did(
 	const struct or_op *op, const struct or_result *a, const struct or_result *b)
-{
-	return a->err == 0 && b->err == 0;
-}
-
-static bool not_asked(const struct or_op *op, const struct or_result *a, const struct or_result *b)
 {
 	return a->err == 0 && b->err == 0;
 }
@@ -80,8 +75,7 @@ static bool no_process(
 
 static bool held_twice(const struct or_op *op, const struct or_result *a, const struct or_result *b)
 {
-	return a->err == 0 && b->err == 0 && !strstr(a->text, "type=2") &&
-	       !strstr(b->text, "type=2");
+	return both_did(op, a, b) && !strstr(a->text, "type=2") && !strstr(b->text, "type=2");
 }
 
 static struct known {
@@ -94,11 +88,11 @@ static struct known {
 		"in preallocated blocks the host calls data what its page cache holds, and a guest "
 		"that caches pages itself loads others",
 		0},
-	{"readdir.rest,readdir.next,readdir.small", listed_later,
+	{"readdir.rest,readdir.next,readdir.small", both_did,
 		"whether an open directory shows names that were made since is the file system's "
 		"choice; btrfs does not until it is rewound, which the mount's server does",
 		0},
-	{"statx.dont_sync", not_asked,
+	{"statx.dont_sync", both_did,
 		"with AT_STATX_DONT_SYNC the client shows what it has cached, also what it knows "
 		"to be old, as a mode after an ACL was set",
 		0},

@@ -36,6 +36,13 @@ static void expect_lock(struct md *d, struct md_chain *chain, uint32_t opcode, u
 	assert_int_equal(in.lk.end, 9);
 }
 
+/* The kernel waits for one when the device has as many as it may: it is tried instead. */
+static void ask_and_try(struct md *d, struct md_chain *chain, uint64_t unique)
+{
+	ask_lock(d, FUSE_SETLKW, unique);
+	expect_lock(d, chain, FUSE_SETLK, unique);
+}
+
 static void answer(struct md *d, const struct md_chain *chain, int error)
 {
 	md_put_header(chain, sizeof(struct fuse_out_header), error, md_header(chain).unique);
@@ -102,8 +109,7 @@ static void the_first_takes_a_free_place(void **state)
 	struct md_chain waits[2], chain;
 
 	fill(d, waits);
-	ask_lock(d, FUSE_SETLKW, 6);
-	expect_lock(d, &chain, FUSE_SETLK, 6);
+	ask_and_try(d, &chain, 6);
 	answer(d, &waits[0], 0);
 	expect_answer(d, 2, 0);
 	answer(d, &chain, -EAGAIN);
@@ -128,8 +134,7 @@ static void a_free_lock_is_had(void **state)
 	expect_answer(d, 6, 0);
 	assert_false(md_pop_from(d, &d->ring, &d->popped, &chain, 60));
 	/* Another error is an answer as well. */
-	ask_lock(d, FUSE_SETLKW, 8);
-	expect_lock(d, &chain, FUSE_SETLK, 8);
+	ask_and_try(d, &chain, 8);
 	answer(d, &chain, -EBADF);
 	expect_answer(d, 8, -EBADF);
 }
@@ -140,16 +145,14 @@ static void a_kept_one_is_interrupted(void **state)
 	struct md_chain waits[2], chain;
 
 	fill(d, waits);
-	ask_lock(d, FUSE_SETLKW, 6);
-	expect_lock(d, &chain, FUSE_SETLK, 6);
+	ask_and_try(d, &chain, 6);
 	/* While it is tried ... */
 	interrupt(d, 6);
 	expect_no_answer(d);
 	answer(d, &chain, -EAGAIN);
 	expect_answer(d, 6, -EINTR);
 	/* ... and it may have been faster. */
-	ask_lock(d, FUSE_SETLKW, 8);
-	expect_lock(d, &chain, FUSE_SETLK, 8);
+	ask_and_try(d, &chain, 8);
 	interrupt(d, 8);
 	expect_no_answer(d);
 	answer(d, &chain, 0);
@@ -166,8 +169,7 @@ static void a_kept_one_is_interrupted_between_tries(void **state)
 	struct md_chain waits[2], chain;
 
 	fill(d, waits);
-	ask_lock(d, FUSE_SETLKW, 6);
-	expect_lock(d, &chain, FUSE_SETLK, 6);
+	ask_and_try(d, &chain, 6);
 	answer(d, &chain, -EAGAIN);
 	/* Most likely it is not being tried again yet. */
 	interrupt(d, 6);
@@ -187,8 +189,7 @@ static void an_interrupt_may_be_early(void **state)
 	fill(d, waits);
 	interrupt(d, 6);
 	assert_true(md_pop_from(d, &d->hiprio_ring, &d->hiprio_popped, &chain, SOON_MS));
-	ask_lock(d, FUSE_SETLKW, 6);
-	expect_lock(d, &chain, FUSE_SETLK, 6);
+	ask_and_try(d, &chain, 6);
 	answer(d, &chain, -EAGAIN);
 	expect_answer(d, 6, -EINTR);
 }
@@ -200,8 +201,7 @@ static void draining_does_not_wait_for_them(void **state)
 	struct md_chain waits[2], chain;
 
 	fill(d, waits);
-	ask_lock(d, FUSE_SETLKW, 6);
-	expect_lock(d, &chain, FUSE_SETLK, 6);
+	ask_and_try(d, &chain, 6);
 	answer(d, &chain, -EAGAIN);
 	expect_no_answer(d);
 	while (md_pop_from(d, &d->ring, &d->popped, &chain, 0))
